@@ -1,0 +1,47 @@
+"""A block: nets of one architecture and several seeds, their tensors stacked along a first axis."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.nn import functional as F
+
+Tensors = dict[str, Tensor]
+Precision = Literal["fp32", "bf16"]
+
+
+def stack(states: Iterable[Tensors]) -> dict[str, Shaped[Tensor, "block *shape"]]:
+    """Stack the tensors of several nets by name, along a new first axis."""
+    states = list(states)
+    return {name: torch.stack([state[name] for state in states]) for name in states[0]}
+
+
+def call(
+    net: nn.Module,
+    tensors: Tensors,
+    images: Float[Tensor, "block batch channels height width"],
+    precision: Precision = "fp32",
+) -> Float[Tensor, "block batch classes"]:
+    """Run every net of a block on its own batch.
+
+    `net` gives the architecture only; `tensors` holds all of its parameters and buffers, stacked. Buffers
+    (batch-norm statistics) are updated in place. A block of one runs without `vmap`, in the memory format
+    that convolutions on CPUs and GPUs prefer. With `bf16` the matrix products run in bfloat16; autocast is
+    entered anew at every call, since it keeps casts of parameters for as long as it lasts.
+    """
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        if len(images) > 1:
+            return vmap(lambda own, x: functional_call(net, own, (x,)))(tensors, images)
+        own = {name: tensor[0] for name, tensor in tensors.items()}
+        return functional_call(net, own, (images[0].to(memory_format=torch.channels_last),))[None]  # type: ignore[no-any-return]
+
+
+def cross_entropy(
+    logits: Float[Tensor, "block batch classes"], labels: Int[Tensor, "block batch"]
+) -> Float[Tensor, " block"]:
+    """Average the cross-entropy over each net's batch, in nats per example."""
+    losses = F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), reduction="none")
+    return losses.view(labels.shape).mean(-1)

@@ -1,0 +1,187 @@
+"""Class folders, plain or zipped: `<class>/<image>`, or `{train,val,test}/<class>/<image>`."""
+
+import io
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms import functional as transform
+from tqdm import tqdm
+
+from carryover.data.prepare import Contents, Labelled
+
+EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+"""Files with these endings, in any case, are images; others are left out, and so is whatever starts with a dot."""
+
+Read = Callable[[str], bytes]
+Classes = dict[str, list[str]]
+
+# what zip files and pictures raise when they are damaged
+_BROKEN = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    SyntaxError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+
+def read_folder(path: Path, channels: int, size: int | None) -> Contents:
+    """Read all images of a folder or zip; classes are the sorted names of the class folders.
+
+    Raises ValueError when the layout is none of the two, an image is damaged, or images differ in size and
+    `size` is None.
+    """
+    with opened(path) as (names, read):
+        parts = arrange(names, path)
+        classes = known_classes(parts, path)
+        labelled = {
+            part: Labelled(
+                _stack(
+                    path, [name for own in classes for name in members.get(own, [])], read, channels, size
+                ),
+                torch.tensor([label for label, own in enumerate(classes) for _ in members.get(own, [])]),
+            )
+            for part, members in parts.items()
+        }
+    how = "no official split" if "all" in parts else f"its own folders {', '.join(parts)}"
+    return Contents(
+        parts=labelled,
+        classes=tuple(classes),
+        origin=f"{path.name}: {len(names)} images of {len(classes)} classes, {how}.",
+    )
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[list[str], Read]]:
+    """Open a folder or zip: the sorted relative names of its images, and a function that reads one.
+
+    Nothing is extracted. Raises ValueError when it is missing, damaged, or has members that point outside.
+    """
+    if path.is_dir():
+        yield _images(_walk(path)), lambda name: (path / name).read_bytes()
+        return
+    if not path.is_file():
+        raise ValueError(
+            f"{path} is missing: set `path` of the data set to a folder or zip below data.root or data.mirror"
+        )
+    try:
+        archive = zipfile.ZipFile(path)
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"{path} is no folder and no zip, or damaged ({error}): replace it") from error
+    with archive:
+        names = [member.filename for member in archive.infolist() if not member.is_dir()]
+        for name in names:
+            if re.match(r"/|[A-Za-z]:", name) or "\\" in name or ".." in name.split("/"):
+                raise ValueError(
+                    f"{path} has the member {name}, which points outside of it: do not use this file"
+                )
+        yield _images(names), archive.read
+
+
+def _walk(folder: Path) -> Iterator[str]:
+    for place, _, files in os.walk(folder, followlinks=True):
+        for file in files:
+            yield (Path(place) / file).relative_to(folder).as_posix()
+
+
+def _images(names: Iterator[str] | Sequence[str]) -> list[str]:
+    return sorted(
+        name
+        for name in names
+        if name.lower().endswith(EXTENSIONS)
+        and not any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+    )
+
+
+def arrange(names: Sequence[str], path: Path) -> dict[str, Classes]:
+    """Sort image names by part (`all`, or `train`, `val`, `test`) and class.
+
+    Raises ValueError when the layout is neither `<class>/<image>` nor `{train,val,test}/<class>/<image>`.
+    """
+    if not names:
+        raise ValueError(f"{path} holds no images ({', '.join(EXTENSIONS)}): check `path` of the data set")
+    tops = {name.split("/")[0] for name in names}
+    official = tops <= {"train", "val", "test"}
+    if official and not {"train", "test"} <= tops:
+        raise ValueError(f"{path} has only {', '.join(sorted(tops))}: an official split needs train and test")
+    parts: dict[str, Classes] = {part: {} for part in (sorted(tops) if official else ["all"])}
+    for name in names:
+        folders = PurePosixPath(name).parts[:-1]
+        if len(folders) != (2 if official else 1):
+            raise ValueError(
+                f"{path}: {name} is not where an image should be, which is <class>/<image> everywhere or "
+                "{train,val,test}/<class>/<image> everywhere"
+            )
+        parts[folders[0] if official else "all"].setdefault(folders[-1], []).append(name)
+    return parts
+
+
+def known_classes(parts: dict[str, Classes], path: Path) -> list[str]:
+    """Sort the classes to train on; a class that only another part has is an error (ValueError)."""
+    classes = sorted(parts["all" if "all" in parts else "train"])
+    for part, members in parts.items():
+        unknown = sorted(members.keys() - set(classes))
+        if unknown:
+            raise ValueError(f"{path}: the folder {part} has classes that train lacks: {', '.join(unknown)}")
+    return classes
+
+
+def _stack(
+    path: Path, names: Sequence[str], read: Read, channels: int, size: int | None
+) -> UInt8[Tensor, "n channels height width"]:
+    stacked: Tensor | None = None
+    for position, name in enumerate(tqdm(names, desc=path.name, mininterval=5, disable=len(names) < 1000)):
+        try:
+            image = decode(read(name), channels)
+        except _BROKEN as error:
+            raise ValueError(
+                f"{path}: the image {name} cannot be read ({error}): replace or remove it"
+            ) from error
+        pixels = _pixels(fit(image, size))
+        if stacked is None:
+            stacked = torch.empty((len(names), *pixels.shape), dtype=torch.uint8)
+        if pixels.shape != stacked.shape[1:]:
+            raise ValueError(
+                f"{path}: {name} has {pixels.shape[2]}x{pixels.shape[1]} pixels, {names[0]} has "
+                f"{stacked.shape[3]}x{stacked.shape[2]}: set `size` of the data set"
+            )
+        stacked[position] = pixels
+    assert stacked is not None, "a part has at least one image"
+    return stacked
+
+
+def decode(data: bytes, channels: int) -> Image.Image:
+    """Decode a picture to 8-bit grey (1 channel) or red, green, blue (3 channels).
+
+    Raises ValueError or what the decoder raises when it is damaged or has more than 8 bits per channel.
+    """
+    with Image.open(io.BytesIO(data)) as picture:
+        if picture.mode.startswith(("I", "F")):
+            raise ValueError(f"it has more than 8 bits per channel, mode {picture.mode}")
+        return picture.convert("L" if channels == 1 else "RGB")
+
+
+def fit(image: Image.Image, size: int | None) -> Image.Image:
+    """Resize the shorter side to `size` and cut out the centre; None leaves the image as it is."""
+    if size is None or image.size == (size, size):
+        return image
+    resized = transform.resize(image, [size], transform.InterpolationMode.BILINEAR)
+    return transform.center_crop(resized, [size, size])
+
+
+def _pixels(image: Image.Image) -> UInt8[Tensor, "channels height width"]:
+    pixels = torch.from_numpy(np.array(image))
+    return pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)

@@ -1,0 +1,102 @@
+"""An index of ImageNet's folders: which file is in which split; the images stay where they are."""
+
+import hashlib
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from carryover.core.config import Settings, canonical
+from carryover.data.folder import arrange, known_classes, opened
+from carryover.data.settings import Imagenet
+from carryover.data.splits import split_fraction
+from carryover.io.files import replacing
+
+FORMAT = 1
+"""Number of the layout below; a reader refuses every other."""
+
+
+class IndexedSplit(Settings):
+    """The images of one split."""
+
+    paths: tuple[str, ...]
+    """Paths of the images, relative to the folder of the index."""
+    labels: tuple[int, ...]
+    """Label of each image, the position of its class folder among the sorted ones."""
+
+
+class ImageIndex(Settings):
+    """Where the images of an ImageNet-like data set lie and how they are read."""
+
+    format: int = FORMAT
+    """Number of this layout."""
+    dataset: str
+    """Name of the data set, as the study calls it."""
+    folder: str
+    """Folder of the images, as the command that made the index gave it."""
+    settings: Imagenet
+    """Settings that made it; they hold mean, std and the sizes to cut."""
+    classes: tuple[str, ...]
+    """Name of the class of each label."""
+    splits: dict[str, IndexedSplit]
+    """Split by name: train, val and test."""
+    digest: str = ""
+    """Digest of all the above but the folder."""
+
+
+def index_imagenet(name: str, folder: Path, settings: Imagenet) -> ImageIndex:
+    """List the images of `train/<class>/` and `val/<class>/`; the official val folder is the test split.
+
+    Images are not opened. Raises ValueError when a folder is missing or empty, or images are not in class folders.
+    Source: IteRand, section 3.1.
+    """
+    parts = {}
+    for part in ("train", "val"):
+        with opened(folder / part) as (names, _):
+            parts[part] = arrange(names, folder / part).get("all", {})
+    classes = known_classes(parts, folder)
+    listed = {
+        part: [
+            (f"{part}/{path}", label) for label, own in enumerate(classes) for path in members.get(own, [])
+        ]
+        for part, members in parts.items()
+    }
+    chosen = split_fraction(len(listed["train"]), len(listed["val"]), settings.split)
+    splits = {}
+    for split, part in (("train", "train"), ("val", "train"), ("test", "val")):
+        images = [listed[part][position] for position in chosen[split].tolist()]
+        splits[split] = IndexedSplit(
+            paths=tuple(path for path, _ in images), labels=tuple(label for _, label in images)
+        )
+    index = ImageIndex(
+        dataset=name, folder=str(folder), settings=settings, classes=tuple(classes), splits=splits
+    )
+    return index.model_copy(update={"digest": _digest_of(index)})
+
+
+def save_index(path: Path, index: ImageIndex) -> None:
+    """Write an index as JSON, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(canonical(index) + "\n", encoding="utf-8")
+
+
+def load_index(path: Path) -> ImageIndex:
+    """Read an index and check that it is what was written.
+
+    Raises ValueError when it is missing, damaged, changed or of another format.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path} is missing: `snakemake {path}` makes it")
+    try:
+        index = ImageIndex.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise ValueError(f"{path} is no index of images, or damaged: delete it and run again") from error
+    if index.format != FORMAT or index.digest != _digest_of(index):
+        raise ValueError(
+            f"{path} has been changed or has another format than {FORMAT}: delete it and run again"
+        )
+    return index
+
+
+def _digest_of(index: ImageIndex) -> str:
+    described = index.model_dump(mode="json", exclude={"digest", "folder"})
+    return hashlib.sha256(canonical(described).encode()).hexdigest()

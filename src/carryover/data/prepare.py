@@ -1,0 +1,100 @@
+"""From what a source holds to a data set: shrink the images, choose the splits, describe the result."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+from carryover.core.config import canonical
+from carryover.data.images import Images, Split
+from carryover.data.settings import Digits, DownloadSettings, Folder
+from carryover.data.splits import split_official, split_own
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Images of one part of a source, in the source's own order, and their labels."""
+
+    images: UInt8[Tensor, "n channels height width"]
+    labels: Int64[Tensor, " n"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What a source holds, as its reader found it."""
+
+    parts: Mapping[str, Labelled]
+    """Either `all`, or the official `train` and `test` and, if there is one, `val`."""
+    classes: tuple[str, ...]
+    """Name of the class of each label."""
+    origin: str
+    """Where the images come from, in one sentence."""
+    max_value: int = 255
+    """Pixel value that stands for 1 on the 0..1 scale."""
+
+
+def shrink(contents: Contents, size: int | None) -> Contents:
+    """Average blocks of pixels down to `size` x `size`; None leaves the images as they are."""
+    if size is None:
+        return contents
+    parts = {
+        name: Labelled(average_pool(part.images, size), part.labels) for name, part in contents.parts.items()
+    }
+    return replace(contents, parts=parts)
+
+
+def average_pool(
+    images: UInt8[Tensor, "n channels height width"], size: int
+) -> UInt8[Tensor, "n channels size size"]:
+    """Average blocks of pixels to `size` x `size` images, rounded to whole numbers; halves go up.
+
+    Sums are taken in integers, so the mean is exact. The side must be a multiple of `size`.
+    """
+    num, channels, height, width = images.shape
+    assert height == width and height % size == 0, f"{height}x{width} pixels do not divide into {size}x{size}"
+    block = height // size
+    sums = images.reshape(num, channels, size, block, size, block).sum((3, 5), dtype=torch.int32)
+    return ((sums + block * block // 2) // (block * block)).to(torch.uint8)
+
+
+def prepare_images(name: str, contents: Contents, settings: Digits | DownloadSettings | Folder) -> Images:
+    """Make the data set `name`: choose its splits and keep what describes it.
+
+    Raises ValueError when the split asks for more images than there are, or for validation images where the
+    source brings its own.
+    """
+    return Images(
+        dataset=name,
+        splits=_choose(contents.parts, settings),
+        classes=contents.classes,
+        max_value=contents.max_value,
+        mean=settings.mean,
+        std=settings.std,
+        spec=canonical(settings),
+        origin=contents.origin,
+    )
+
+
+def _choose(parts: Mapping[str, Labelled], settings: Digits | DownloadSettings | Folder) -> dict[str, Split]:
+    if "all" in parts:
+        positions = split_own(len(parts["all"].labels), settings.split)
+        return {name: _take(parts["all"], chosen) for name, chosen in positions.items()}
+    positions = split_official(len(parts["train"].labels), len(parts["test"].labels), settings.split)
+    splits = {
+        "train": _take(parts["train"], positions["train"]),
+        "val": _take(parts["train"], positions["val"]),
+        "test": _take(parts["test"], positions["test"]),
+    }
+    if "val" in parts:
+        if settings.split.val:
+            raise ValueError(
+                f"the source has validation images of its own: split.val must be 0, got {settings.split.val}"
+            )
+        splits["val"] = _take(parts["val"], torch.arange(len(parts["val"].labels)))
+    return splits
+
+
+def _take(part: Labelled, positions: Tensor) -> Split:
+    return Split(part.images[positions], part.labels[positions], positions)

@@ -1,0 +1,310 @@
+"""Settings of the data sets: where the images come from, how they are split, how they are normalised."""
+
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from carryover.core.config import Settings
+
+Count = Annotated[int, Field(ge=1)]
+NonNegative = Annotated[int, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Grey = tuple[Fraction]
+GreyScale = tuple[Positive]
+Colour = tuple[Fraction, Fraction, Fraction]
+ColourScale = tuple[Positive, Positive, Positive]
+
+
+class SplitSettings(Settings):
+    """How the images are divided; the same for every run and every seed of a study.
+
+    Validation images are taken from the source's training images, from the end of a fixed permutation of them;
+    training images from its start. A set without an official test split gives test images from the very end.
+    """
+
+    train: Count | None = None
+    """Number of training images, at least 1; all that are left when it is not given."""
+    val: NonNegative = 0
+    """Number of validation images, 0 or more; they are not trained on."""
+    test: Count | None = None
+    """Number of test images, at least 1; all of the official test split when it is not given."""
+    seed: NonNegative = 777
+    """Seed of the fixed permutations, 0 or more; it has nothing to do with the seeds of the runs."""
+
+
+class DigitsSplit(SplitSettings):
+    """How the 1,797 digits are divided; they have no official test split."""
+
+    test: Count | None = 397
+    """Number of test images, from 1 to 1796; the same ones whatever `train` and `val` are."""
+
+
+class Dataset(Settings):
+    """What every data set has."""
+
+    official: ClassVar[tuple[int, int]] = (0, 0)  # training and test images of the whole set; (0, 0) unknown
+
+    split: SplitSettings = SplitSettings()
+    """How many images train, validate and test, and the seed of the permutation that decides which."""
+
+    @model_validator(mode="after")
+    def _asks_for_no_more_than_there_is(self) -> Self:
+        num_train, num_test = self.official
+        wanted = (self.split.train or 1) + self.split.val
+        if num_train and wanted > num_train:
+            raise ValueError(
+                f"split asks for {wanted} images to train and validate, but {num_train} are there: "
+                "lower split.train or split.val"
+            )
+        if num_test and (self.split.test or 0) > num_test:
+            raise ValueError(
+                f"split.test is at most {num_test}, the official test images: got {self.split.test}"
+            )
+        return self
+
+
+class Digits(Dataset):
+    """The 1,797 handwritten digits of 8x8 pixels that scikit-learn carries; nothing is downloaded."""
+
+    total: ClassVar[int] = 1797
+
+    source: Literal["digits"]
+    """Where the images come from."""
+    split: DigitsSplit = DigitsSplit()
+    """How many images train, validate and test; by default 1,400 train and 397 test."""
+    mean: Grey = (0.3,)
+    """Subtracted from pixels on the 0..1 scale (pixel / 16), one value in [0, 1]."""
+    std: GreyScale = (1.0,)
+    """Divides what is left, one value above 0."""
+
+    @model_validator(mode="after")
+    def _asks_for_no_more_than_1797(self) -> Self:
+        wanted = (self.split.train or 1) + self.split.val + (self.split.test or 0)
+        if self.split.test is None or wanted > self.total:
+            raise ValueError(
+                f"split of digits needs train + val + test of at most {self.total} and a number for test: "
+                f"got {wanted}; lower split.train, split.val or split.test"
+            )
+        return self
+
+
+class GreyDataset(Dataset):
+    """A downloaded set of 60,000 + 10,000 grey images of 28x28 pixels."""
+
+    official: ClassVar[tuple[int, int]] = (60_000, 10_000)
+
+    size: Literal[14, 7] | None = None
+    """Side of the images after averaging blocks of pixels, 14 or 7; 28 pixels when it is not given."""
+
+
+class Mnist(GreyDataset):
+    """Handwritten digits, 10 classes."""
+
+    source: Literal["mnist"]
+    """Where the images come from."""
+    mean: Grey = (0.1307,)
+    """Mean pixel that is subtracted, on the 0..1 scale, one value in [0, 1]."""
+    std: GreyScale = (0.3081,)
+    """Standard deviation that divides what is left, one value above 0."""
+
+
+class FashionMnist(GreyDataset):
+    """Pieces of clothing, 10 classes."""
+
+    source: Literal["fashion-mnist"]
+    """Where the images come from."""
+    mean: Grey = (0.2860,)
+    """Mean pixel that is subtracted, on the 0..1 scale, one value in [0, 1]."""
+    std: GreyScale = (0.3530,)
+    """Standard deviation that divides what is left, one value above 0."""
+
+
+class Kmnist(GreyDataset):
+    """Cursive Japanese characters, 10 classes."""
+
+    source: Literal["kmnist"]
+    """Where the images come from."""
+    mean: Grey = (0.1918,)
+    """Mean pixel that is subtracted, on the 0..1 scale, one value in [0, 1]."""
+    std: GreyScale = (0.3483,)
+    """Standard deviation that divides what is left, one value above 0."""
+
+
+class ColourDataset(Dataset):
+    """A downloaded set of colour images of 32x32 pixels."""
+
+    size: Literal[16, 8] | None = None
+    """Side of the images after averaging blocks of pixels, 16 or 8; 32 pixels when it is not given."""
+
+
+class Cifar10(ColourDataset):
+    """Photographs of 10 classes, 50,000 + 10,000."""
+
+    official: ClassVar[tuple[int, int]] = (50_000, 10_000)
+
+    source: Literal["cifar10"]
+    """Where the images come from."""
+    mean: Colour = (0.4914, 0.4822, 0.4465)
+    """Mean of red, green and blue that is subtracted, on the 0..1 scale, each in [0, 1]."""
+    std: ColourScale = (0.2470, 0.2435, 0.2616)
+    """Standard deviations that divide what is left, each above 0."""
+
+
+class Cifar100(ColourDataset):
+    """Photographs of 100 classes, 50,000 + 10,000."""
+
+    official: ClassVar[tuple[int, int]] = (50_000, 10_000)
+
+    source: Literal["cifar100"]
+    """Where the images come from."""
+    mean: Colour = (0.5071, 0.4865, 0.4409)
+    """Mean of red, green and blue that is subtracted, on the 0..1 scale, each in [0, 1]."""
+    std: ColourScale = (0.2673, 0.2564, 0.2762)
+    """Standard deviations that divide what is left, each above 0."""
+
+
+class Svhn(ColourDataset):
+    """Street view house numbers, 10 classes, 73,257 + 26,032; the `extra` images are not used."""
+
+    official: ClassVar[tuple[int, int]] = (73_257, 26_032)
+
+    source: Literal["svhn"]
+    """Where the images come from."""
+    mean: Colour = (0.4377, 0.4438, 0.4728)
+    """Mean of red, green and blue that is subtracted, on the 0..1 scale, each in [0, 1]."""
+    std: ColourScale = (0.1980, 0.2010, 0.1970)
+    """Standard deviations that divide what is left, each above 0."""
+
+
+class Folder(Dataset):
+    """Your own images: a folder or a zip of `<class>/<image>`, or of `{train,val,test}/<class>/<image>`.
+
+    Folders called train and test are an official split and stay as they are. Plain class folders are split by
+    the permutation and then need `split.test`.
+    """
+
+    source: Literal["folder"]
+    """Where the images come from."""
+    path: Annotated[str, Field(min_length=1)]
+    """The folder or zip; a relative path is looked for in `data.root`, then in `data.mirror`."""
+    channels: Literal[1, 3] = 3
+    """1 makes the images grey, 3 makes them red, green and blue."""
+    size: Count | None = None
+    """Side of the images: the shorter side is resized to it, then the centre is cut out; needed unless all
+    images have one size already."""
+    mean: Annotated[tuple[Fraction, ...], Field(min_length=1, max_length=3)] = (0.485, 0.456, 0.406)
+    """Mean of each channel that is subtracted, on the 0..1 scale, each in [0, 1]."""
+    std: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=3)] = (0.229, 0.224, 0.225)
+    """Standard deviation of each channel that divides what is left, each above 0."""
+
+    @model_validator(mode="after")
+    def _one_mean_and_std_per_channel(self) -> Self:
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise ValueError(
+                f"mean and std need one value for each of the {self.channels} channels: "
+                f"got {len(self.mean)} and {len(self.std)}"
+            )
+        return self
+
+
+class ImagenetSplit(Settings):
+    """How ImageNet is divided; the official validation images are the test split."""
+
+    val_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    """Fraction of the training images that validate, in [0, 1), rounded down to whole images."""
+    seed: NonNegative = 777
+    """Seed of the fixed permutation, 0 or more; it has nothing to do with the seeds of the runs."""
+
+
+class Imagenet(Settings):
+    """ImageNet, read from its folders while training; nothing is copied.
+
+    Source: IteRand, section 3.1 (1 % of the training images validate, the official validation images test).
+    """
+
+    source: Literal["imagenet"]
+    """Where the images come from."""
+    path: Annotated[str, Field(min_length=1)]
+    """Folder that holds `train/<class>/<image>` and `val/<class>/<image>`; looked for as for `folder`."""
+    split: ImagenetSplit = ImagenetSplit()
+    """Share of the training images that validate, and the seed that decides which."""
+    size: Count = 224
+    """Side of the square that training and evaluation cut out, in pixels, at least 1."""
+    resize: Count = 256
+    """Length of the shorter side before the evaluation's centre cut, in pixels, at least `size`."""
+    mean: Colour = (0.485, 0.456, 0.406)
+    """Mean of red, green and blue that is subtracted, on the 0..1 scale, each in [0, 1]."""
+    std: ColourScale = (0.229, 0.224, 0.225)
+    """Standard deviations that divide what is left, each above 0."""
+
+    @model_validator(mode="after")
+    def _cuts_from_inside(self) -> Self:
+        if self.resize < self.size:
+            raise ValueError(f"resize is at least size, {self.size}: got {self.resize}")
+        return self
+
+
+DatasetSettings = Annotated[
+    Digits | Mnist | FashionMnist | Kmnist | Cifar10 | Cifar100 | Svhn | Folder | Imagenet,
+    Field(discriminator="source"),
+]
+DownloadSettings = Annotated[
+    Mnist | FashionMnist | Kmnist | Cifar10 | Cifar100 | Svhn, Field(discriminator="source")
+]
+
+DATASETS: dict[str, type[Settings]] = {
+    "digits": Digits,
+    "mnist": Mnist,
+    "fashion-mnist": FashionMnist,
+    "kmnist": Kmnist,
+    "cifar10": Cifar10,
+    "cifar100": Cifar100,
+    "svhn": Svhn,
+    "folder": Folder,
+    "imagenet": Imagenet,
+}
+"""Every source of images."""
+
+
+class RawSettings(Settings):
+    """The source whose raw files are fetched; its data sets, however many, share them."""
+
+    source: Literal["mnist", "fashion-mnist", "kmnist", "cifar10", "cifar100", "svhn"]
+    """A source that can be downloaded."""
+
+
+def check_name(name: str, dataset: Settings) -> None:
+    """Refuse a name that promises other images than it holds: a part of CIFAR-10 is not `cifar10`.
+
+    The name of a source belongs to the whole source in its own size.
+    Raises ValueError when `name` is a source's and `dataset` is another one, a part of it or a smaller copy.
+    """
+    if name not in DATASETS:
+        return
+    if not isinstance(dataset, DATASETS[name]):
+        raise ValueError(
+            f"the name {name} belongs to the source {name}: give this data set a name of its own"
+        )
+    if isinstance(dataset, GreyDataset | ColourDataset) and not _is_whole(dataset):
+        raise ValueError(
+            f"the name {name} belongs to all images of {name} in their own size: this one has fewer images or "
+            f"another size, give it a name of its own, such as {name}-small"
+        )
+
+
+def _is_whole(dataset: GreyDataset | ColourDataset) -> bool:
+    num_train, num_test = dataset.official
+    split = dataset.split
+    every_train = split.train is None or split.train + split.val == num_train
+    return every_train and split.test in (None, num_test) and dataset.size is None
+
+
+def find_folder(path: str, root: Path, mirror: Path | None) -> Path:
+    """Find the folder or zip of a data set: below `root`, else below `mirror`; an absolute path stays.
+
+    Returns the path below `root` when it is nowhere, so that the error of the reader names it.
+    """
+    places = [root / path] if mirror is None else [root / path, mirror / path]
+    return next((place for place in places if place.exists()), places[0])

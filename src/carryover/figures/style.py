@@ -1,0 +1,205 @@
+"""Everything visual, in one place: sizes, type, colours, markers, and how a figure becomes two files.
+
+A figure module decorates its drawing function with `house_style()`, takes its axes from `new_figure` and its
+looks from `METHODS` or `series`, and returns the `Figure`; it computes nothing. Accuracies stay fractions
+until they reach an axis.
+"""
+
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from jaxtyping import Real
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+from numpy import ndarray
+
+from carryover.io.files import replacing
+
+COLUMN, PAGE = 3.25, 6.75
+"""Widths of a figure in inches: one column of a paper, and both."""
+
+TEXT, SMALL = 8, 6
+"""Sizes of type in points: everything, and notes."""
+
+_POINTS_PER_INCH = 72
+_LETTER = 0.53  # mean width of a letter of DejaVu Sans in ems, on the wide side
+
+_RC: dict[Any, Any] = {
+    "axes.labelsize": TEXT,
+    "axes.linewidth": 0.6,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": TEXT,
+    "figure.constrained_layout.h_pad": 0.06,
+    "figure.constrained_layout.w_pad": 0.06,
+    "figure.constrained_layout.use": True,
+    "font.family": "DejaVu Sans",  # it comes with matplotlib: the same letters on every machine
+    "font.size": TEXT,
+    "grid.color": "#d9d9d9",
+    "grid.linewidth": 0.4,
+    "legend.fontsize": SMALL + 1,
+    "legend.frameon": False,
+    "legend.handlelength": 1.8,
+    "lines.linewidth": 1.2,
+    "lines.markeredgewidth": 0.8,
+    "lines.markersize": 4,
+    "mathtext.fontset": "dejavusans",
+    "pdf.fonttype": 42,  # letters stay text: searchable, and accepted by journals
+    "svg.hashsalt": "carryover",
+    "xtick.labelsize": SMALL + 1,
+    "xtick.major.width": 0.6,
+    "xtick.minor.width": 0.4,
+    "ytick.labelsize": SMALL + 1,
+    "ytick.major.width": 0.6,
+    "ytick.minor.width": 0.4,
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one method, or one series of anything else, appears everywhere."""
+
+    label: str
+    color: str
+    marker: str
+    line: str = "-"
+
+
+METHODS: dict[str, Look] = {
+    "dense": Look("weight training", "#000000", "o"),
+    "popup-ku": Look("edge-popup (KU)", "#56B4E9", "s"),
+    "popup-sc": Look("edge-popup (SC)", "#0072B2", "D", "--"),
+    "iterand-ku": Look("IteRand (KU)", "#E69F00", "^"),
+    "iterand-sc": Look("IteRand (SC)", "#D55E00", "v", "--"),
+}
+"""The methods of all papers, in the colours of Okabe and Ito; a method looks the same in every figure."""
+
+_SERIES = (
+    ("#009E73", "o", "-"),
+    ("#CC79A7", "s", "--"),
+    ("#737373", "D", ":"),
+    ("#009E73", "^", "-."),
+    ("#CC79A7", "v", "-"),
+    ("#737373", "P", "--"),
+)
+
+
+def series(index: int, label: str) -> Look:
+    """Give a look to a series that is no method (a precision, a size), in a colour that no method has."""
+    return Look(label, *_SERIES[index])
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Draw in the house style inside; also a decorator.
+
+    Settings that the user or a `matplotlibrc` made do not count inside, and are back afterwards.
+    """
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_RC)
+        yield
+
+
+@house_style()
+def new_figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, list[Axes]]:
+    """Make a figure of a size in inches and its panels, row by row; `width` is `COLUMN` or `PAGE`."""
+    assert width in (COLUMN, PAGE), f"a figure is {COLUMN} or {PAGE} inches wide: {width}"
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
+
+
+def line_with_band(
+    axis: Axes,
+    x: Real[ndarray, " points"],
+    mean: Real[ndarray, " points"],
+    sd: Real[ndarray, " points"],
+    look: Look,
+) -> None:
+    """Draw a mean as a line with markers, and one standard deviation to both sides as a band.
+
+    Where `sd` is nan (a single seed) there is no band.
+    """
+    axis.plot(x, mean, color=look.color, marker=look.marker, linestyle=look.line, label=look.label)
+    axis.fill_between(x, mean - sd, mean + sd, color=look.color, alpha=0.18, linewidth=0)
+
+
+def points_with_bars(
+    axis: Axes,
+    x: Real[ndarray, " points"],
+    mean: Real[ndarray, " points"],
+    sd: Real[ndarray, " points"],
+    look: Look,
+) -> None:
+    """Draw means as markers with error bars and no line: for categories, and where a band would mislead."""
+    axis.errorbar(
+        x,
+        mean,
+        yerr=sd,
+        color=look.color,
+        fmt=look.marker,
+        capsize=2,
+        elinewidth=0.8,
+        label=look.label,
+        zorder=3,
+    )
+
+
+def published_marker(axis: Axes, x: float, y: float, look: Look) -> None:
+    """Draw a number that a paper printed, as an open marker: only where its setting and its data are ours."""
+    axis.plot(
+        [x],
+        [y],
+        color=look.color,
+        marker=look.marker,
+        linestyle="none",
+        markerfacecolor="white",
+        markersize=6,
+        label=f"{look.label}, published",
+    )
+
+
+def percent_axis(axis: Axes, quantity: str) -> None:
+    """Label the vertical axis `quantity (%)`; the data are fractions."""
+    axis.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
+    axis.set_ylabel(f"{quantity} (%)")
+
+
+def note(figure: Figure, text: str) -> None:
+    """Write remarks below all panels in small type: n, what a bar is, where a number comes from.
+
+    The layout keeps room for them, so that they never meet a panel. A figure has one note.
+    """
+    letters = int(figure.get_figwidth() * _POINTS_PER_INCH / (SMALL * _LETTER))
+    lines = "\n".join(textwrap.wrap(text, letters, break_on_hyphens=False))
+    figure.supxlabel(lines, x=0.01, ha="left", fontsize=SMALL, color="#404040", linespacing=1.3)
+
+
+def empty_panel(axis: Axes, text: str) -> None:
+    """Say in an otherwise empty panel why there is nothing to see."""
+    axis.set_xticks([])
+    axis.set_yticks([])
+    for spine in axis.spines.values():
+        spine.set_visible(False)
+    wrapped = "\n".join(textwrap.wrap(text, 36))
+    axis.text(0.5, 0.5, wrapped, ha="center", va="center", color="#737373", transform=axis.transAxes)
+
+
+@house_style()
+def save_figure(figure: Figure, pdf: Path, png: Path) -> None:
+    """Write a figure as PDF and PNG (300 dpi); equal figures give equal bytes, today and tomorrow.
+
+    For that, neither file says when or by which version it was made.
+    """
+    with replacing(pdf) as temporary:
+        unsigned = {"CreationDate": None, "Creator": None, "Producer": None}
+        figure.savefig(temporary, format="pdf", metadata=unsigned)
+    with replacing(png) as temporary:
+        figure.savefig(temporary, format="png", dpi=300, metadata={"Software": None})

@@ -1,0 +1,73 @@
+"""Weight training: the usual baseline, on the same initial weights and batches as the tickets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from carryover.core import rng
+from carryover.core.block import Precision, Tensors, call, cross_entropy, stack
+from carryover.core.evaluate import Predict
+from carryover.core.journal import Journal
+from carryover.core.loop import Batches, descend, momentum_sgd, steps
+from carryover.iterand.schedule import learning_rate
+from carryover.iterand.settings import DenseRun
+from carryover.sparse.init import draw_weights
+from carryover.sparse.layers import prunable
+
+
+@dataclass
+class Nets:
+    """Stacked tensors of a block of dense nets; the first axis of each is the block."""
+
+    net: nn.Module
+    precision: Precision
+    parameters: Tensors
+    buffers: Tensors
+
+    def logits(
+        self, images: Float[Tensor, "block batch channels height width"]
+    ) -> Float[Tensor, "block batch classes"]:
+        """Run each net on its own training batch."""
+        self.net.train()
+        return call(self.net, {**self.parameters, **self.buffers}, images, self.precision)
+
+    def predictor(self) -> Predict:
+        """Set the nets to evaluation."""
+        self.net.eval()
+        return lambda images: call(self.net, {**self.parameters, **self.buffers}, images, self.precision)
+
+
+def draw_nets(net: nn.Module, seeds: Sequence[int], run: DenseRun, like: Tensor) -> Nets:
+    """Draw the weights of each seed, those of the tickets with that seed; the rest as `net` has it."""
+    fan_in = prunable(net)
+    fixed = {n: p.detach() for n, p in net.named_parameters() if n not in fan_in}
+    drawn = [
+        {
+            n: draw_weights(run.weights, net.get_parameter(n).shape, fan, rng.generator(seed, "weights", n))
+            for n, fan in fan_in.items()
+        }
+        for seed in seeds
+    ]
+    parameters = stack({**own, **fixed} for own in drawn)
+    buffers = stack(dict(net.named_buffers()) for _ in seeds) if dict(net.named_buffers()) else {}
+    return Nets(
+        net=net.requires_grad_(False),
+        precision=run.precision,
+        parameters={n: t.to(like) for n, t in parameters.items()},
+        buffers={n: t.to(like) if t.is_floating_point() else t.to(like.device) for n, t in buffers.items()},
+    )
+
+
+def train(nets: Nets, batches: Batches, run: DenseRun, journal: Journal) -> None:
+    """Train the weights of a block of nets; in place.
+
+    Source: IteRand, section 5 (the SGD baseline).
+    """
+    optimizer, momenta = momentum_sgd(nets.parameters, momentum=run.momentum, weight_decay=run.weight_decay)
+    start = journal.restore({**nets.parameters, **nets.buffers, **momenta})
+    for step in steps(batches, learning_rate(run, run.lr), run.epochs, start):
+        losses = cross_entropy(nets.logits(step.images), step.labels)
+        journal.close(step, descend(optimizer, step.lr, losses), nets.predictor)

@@ -1,0 +1,128 @@
+"""What the Snakefile asks: targets, inputs, params and resources, all of them looked up in dictionaries.
+
+Nothing heavy is imported here, since every job of a cluster parses the Snakefile twice.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from carryover.codehash import code_digest
+from carryover.core.config import canonical
+from carryover.grid import Run, expand
+from carryover.iterand.settings import METHODS
+from carryover.problems import Problems, raise_problems
+from carryover.study import Config, FigureSettings, JobSettings, Study, check_names, read_study
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A checked config with the runs it stands for."""
+
+    config: Config
+    study: Study
+    runs: Mapping[str, Run]
+    grids: Mapping[str, list[str]]
+
+    @property
+    def name(self) -> str:
+        """Name of the study."""
+        return self.config.study
+
+    @cached_property
+    def blocks(self) -> list[str]:
+        """Seeds of the study, in the blocks that one process trains: `s0-4`, `s5`."""
+        return [f"s{block}" for block in self.study.iterand.seeds] if self.study.iterand else []
+
+    @property
+    def job(self) -> JobSettings:
+        """What one training job asks of the machine."""
+        return self.study.iterand.job if self.study.iterand else JobSettings()
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of one training job; none where the config says `device: cpu`."""
+        return 0 if self.config.device == "cpu" else self.job.gpus
+
+    def code(self, stage: str) -> str:
+        """Digest of all code that a stage can reach."""
+        return code_digest(f"carryover.stages.{stage}")
+
+    def images(self, dataset: str) -> str:
+        """File that training on a data set reads: the images, or the index of a folder that is streamed."""
+        suffix = "json" if self.study.datasets[dataset].source == "imagenet" else "safetensors"
+        return f"results/data/{dataset}.{suffix}"
+
+    def dataset_spec(self, dataset: str) -> str:
+        """Canonical settings of a data set."""
+        return canonical(self.study.datasets[dataset])
+
+    def datasets_from(self, *sources: str) -> list[str]:
+        """Name the data sets of the study with one of these sources."""
+        return [name for name, settings in self.study.datasets.items() if settings.source in sources]
+
+    def result(self, run: str, block: str) -> str:
+        """Manifest of a training block, which is written last."""
+        return f"results/{self.name}/iterand/{run}/{block}/manifest.json"
+
+    def results(self, runs: list[str]) -> list[str]:
+        """Manifests of all blocks of some runs."""
+        return [self.result(run, block) for run in runs for block in self.blocks]
+
+    def figure(self, name: str) -> FigureSettings:
+        """Settings of one of IteRand's figures."""
+        assert self.study.iterand is not None
+        return self.study.iterand.figures[name]
+
+    def figure_results(self, name: str) -> list[str]:
+        """Manifests that a figure is drawn from."""
+        return self.results(list(dict.fromkeys(run for grid in self.figure(name).grids for run in self.grids[grid])))
+
+    def figure_spec(self, name: str) -> str:
+        """Canonical settings of a figure, with the runs of each of its grids."""
+        settings = self.figure(name)
+        return canonical({**settings.model_dump(), "runs": {grid: self.grids[grid] for grid in settings.grids}})
+
+    def targets(self) -> list[str]:
+        """Everything that `all_figures` makes."""
+        section = self.study.iterand
+        if section is None:
+            return []
+        folder = f"results/{self.name}/figures/iterand"
+        drawn = [*section.figures, *(["theory"] if section.theory else []), *(["claims"] if self.has_claims else [])]
+        tables = [f"results/{self.name}/iterand/table.csv"] if self.runs else []
+        return [f"{folder}/{name}.{kind}" for name in drawn for kind in ("pdf", "png")] + tables
+
+    @property
+    def has_claims(self) -> bool:
+        """Tell whether the study checks claims."""
+        return self.study.iterand is not None and self.study.iterand.claims and bool(self.runs)
+
+
+def load_workflow(raw: Mapping[str, Any], root: Path) -> Workflow:
+    """Check config.yaml's content and the study it names; raise ConfigError with everything that is wrong."""
+    in_config = Problems("config.yaml")
+    config = in_config.check((), Config, dict(raw))
+    study_name = str(raw.get("study", "demo"))
+    raw_study = read_study(root / "studies", study_name)
+    problems = Problems(f"studies/{study_name}.yaml")
+    study = problems.check((), Study, raw_study)
+    check_names(raw_study, METHODS, problems)
+    runs, grids = expand(raw_study, str(raw.get("precision", "fp32")), problems)
+    _check_figures(raw_study, grids, problems)
+    raise_problems(in_config, problems)
+    return Workflow(config, study, runs, grids)
+
+
+def _check_figures(raw_study: Mapping[str, Any], grids: Mapping[str, Any], problems: Problems) -> None:
+    """Note figures of grids that do not exist, and names that the workflow itself uses."""
+    section = raw_study.get("iterand")
+    figures = section.get("figures") if isinstance(section, dict) else None
+    for name, figure in figures.items() if isinstance(figures, dict) else ():
+        if name in ("theory", "claims"):
+            problems.add(("iterand", "figures", name), "this name belongs to a figure that the workflow adds itself")
+        wanted = figure.get("grids") if isinstance(figure, dict) else None
+        for index, grid in enumerate(wanted if isinstance(wanted, list) else ()):
+            problems.reference(("iterand", "figures", name, "grids", index), grid, "grid", grids)

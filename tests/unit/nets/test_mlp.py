@@ -1,0 +1,22 @@
+import torch
+from torch import nn
+
+from carryover.nets.build import build_net
+from carryover.nets.settings import MlpSettings
+
+
+def test_an_mlp_flattens_its_images():
+    net = build_net(MlpSettings(kind="mlp", hidden=(16,)), (1, 8, 8), 10, affine=False)
+    assert net(torch.zeros(5, 1, 8, 8)).shape == (5, 10)
+
+
+def test_an_mlp_has_one_layer_per_size_and_a_relu_between_each_two():
+    net = build_net(MlpSettings(kind="mlp", hidden=(16, 32)), (1, 8, 8), 10, affine=False)
+    assert [name for name, _ in net.named_children()] == ["flatten", "fc1", "fc1_relu", "fc2", "fc2_relu", "fc3"]
+    assert [tuple(weight.shape) for weight in net.parameters()] == [(16, 64), (32, 16), (10, 32)]
+
+
+def test_biases_of_an_mlp_are_off_until_asked_for():
+    net = build_net(MlpSettings(kind="mlp", hidden=(16,), bias=True), (1, 8, 8), 10, affine=False)
+    biases = [layer.bias for layer in net.modules() if isinstance(layer, nn.Linear)]
+    assert [tuple(bias.shape) for bias in biases] == [(16,), (10,)]

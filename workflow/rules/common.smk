@@ -1,0 +1,28 @@
+# Helpers that rules share: each is one lookup in `flow` (src/carryover/workflow.py).
+
+
+def code(stage):
+    """Digest of all code that a stage can reach: a comment changes nothing, a constant does."""
+    return flow.code(stage)
+
+
+def images_of_run(wildcards):
+    return flow.images(flow.runs[wildcards.run].dataset)
+
+
+def spec_of_run(wildcards):
+    return flow.runs[wildcards.run].spec
+
+
+def spec_of_dataset(wildcards):
+    return flow.dataset_spec(wildcards.dataset)
+
+
+def memory(wildcards, attempt):
+    """Ask for half as much again at each retry: out of memory is one reason for it."""
+    return int(flow.job.mem_mb * 1.5 ** (attempt - 1))
+
+
+def one_of(names):
+    """A wildcard constraint that is one of some names, or nothing at all."""
+    return "|".join(map(re.escape, names)) or "(?!)"

@@ -1,0 +1,38 @@
+# IteRand's trainings: one rule per method, so that a change of the redraw leaves the other methods alone.
+
+for method, settings in METHODS.items():
+
+    rule:
+        name:
+            settings.stage
+        input:
+            images=images_of_run,
+        output:
+            metrics="results/{study}/iterand/{run}/{block}/metrics.csv",
+            nets="results/{study}/iterand/{run}/{block}/nets.safetensors",
+            manifest="results/{study}/iterand/{run}/{block}/manifest.json",
+        log:
+            "results/{study}/iterand/{run}/{block}/train.log",
+        conda:
+            "../../envs/environment.yaml"
+        wildcard_constraints:
+            run=rf"[^/]+-{method}(-[^/]+)?",
+        threads: flow.job.cpus
+        resources:
+            mem_mb=memory,
+            runtime=flow.job.minutes,
+            gpu=flow.gpus,
+            cpus_per_task=flow.job.cpus,
+            device=flow.config.device,
+        retries: flow.job.retries
+        params:
+            code=code(settings.stage),
+            spec=spec_of_run,
+            seeds=lambda wildcards: wildcards.block,
+        shell:
+            f"python -m carryover.stages.{settings.stage}"
+            " --code {params.code} --spec {params.spec:q} --seeds {params.seeds}"
+            " --device {resources.device} --threads {resources.cpus_per_task} --minutes {resources.runtime}"
+            " --work results/.work"
+            " --images {input.images}"
+            " --metrics {output.metrics} --nets {output.nets} --manifest {output.manifest} 2> {log}"
