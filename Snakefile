@@ -1,9 +1,16 @@
+import re
 from pathlib import Path
+from typing import get_args
 
 from snakemake.exceptions import WorkflowError
 
+from carryover.core.config import canonical
+from carryover.data.settings import RawSettings
+from carryover.iterand.settings import METHODS
 from carryover.problems import ConfigError
 from carryover.workflow import load_workflow
+
+DOWNLOADED = get_args(RawSettings.model_fields["source"].annotation)
 
 
 configfile: "config.yaml"

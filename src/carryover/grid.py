@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from carryover.core.config import canonical
 from carryover.iterand.settings import METHODS, Training
@@ -160,12 +160,13 @@ def _references_hold(point: _Point, study: Mapping[str, Any], where: Path, probl
 
 
 def _tags(model: Training, own: Mapping[str, Any], base: Mapping[str, Any]) -> list[str]:
-    """Name the settings that an axis makes different from what recipe and arm say, in the order of TAGS."""
-    usual = type(model).model_validate({**model.model_dump(), **base})
+    """Name the settings that an axis makes different from what recipe, arm and defaults say, in the order of TAGS."""
+    fields = type(model).model_fields
+    usual = {k: base.get(k, None if fields[k].is_required() else fields[k].default) for k in own}
     tags = []
     for key, tag in TAGS.items():
         value = getattr(model, key, None)
-        if key in own and (key not in base or value != getattr(usual, key)):
+        if key in own and (usual[key] is None or value != TypeAdapter(fields[key].annotation).validate_python(usual[key])):
             tags.append(f"{tag}{value:g}" if isinstance(value, float) else f"{tag}{value}")
     return tags
 

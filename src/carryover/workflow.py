@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from carryover.codehash import code_digest
 from carryover.core.config import canonical
+from carryover.data.settings import Folder, Imagenet
 from carryover.grid import Run, expand
 from carryover.iterand.settings import METHODS
 from carryover.problems import Problems, raise_problems
@@ -62,6 +64,23 @@ class Workflow:
     def datasets_from(self, *sources: str) -> list[str]:
         """Name the data sets of the study with one of these sources."""
         return [name for name, settings in self.study.datasets.items() if settings.source in sources]
+
+    def listing(self, dataset: str) -> str:
+        """List of the downloaded files of a data set's source, which its other data sets share."""
+        return f"results/data/raw/{self.study.datasets[dataset].source}.json"
+
+    def folder(self, dataset: str) -> str:
+        """Place of a data set of one's own: below `data.root`, or `data.mirror` when it is only there."""
+        settings, data = self.study.datasets[dataset], self.config.data
+        assert isinstance(settings, Folder | Imagenet)
+        places = [Path(data.root) / settings.path, *([Path(data.mirror) / settings.path] if data.mirror else [])]
+        return str(next((place for place in places if place.exists()), places[0]))
+
+    @property
+    def reach(self) -> str:
+        """Arguments that say where downloads may come from."""
+        data = self.config.data
+        return (f"--mirror {quote(data.mirror)} " if data.mirror else "") + ("--offline" if data.offline else "")
 
     def result(self, run: str, block: str) -> str:
         """Manifest of a training block, which is written last."""

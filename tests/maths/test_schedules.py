@@ -12,9 +12,7 @@ def as_printed(rate: float) -> Any:
     return pytest.approx(rate, rel=0, abs=5e-9 if rate < 1e-4 else 5e-8)
 
 
-@pytest.mark.parametrize(
-    ("epoch", "expected"), [(0, 0.1), (1, 0.0999753), (50, 0.05), (99, 2.467e-5)]
-)
+@pytest.mark.parametrize(("epoch", "expected"), [(0, 0.1), (1, 0.0999753), (50, 0.05), (99, 2.467e-5)])
 def test_cosine_has_the_values_of_the_cifar_recipe(epoch: int, expected: float):
     assert cosine(0.1, epoch, 100) == as_printed(expected)
 

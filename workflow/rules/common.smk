@@ -18,6 +18,22 @@ def spec_of_dataset(wildcards):
     return flow.dataset_spec(wildcards.dataset)
 
 
+def spec_of_source(wildcards):
+    return canonical({"source": wildcards.source})
+
+
+def listing_of_dataset(wildcards):
+    return flow.listing(wildcards.dataset)
+
+
+def folder_of_dataset(wildcards):
+    return flow.folder(wildcards.dataset)
+
+
+def block_of(wildcards):
+    return wildcards.block
+
+
 def memory(wildcards, attempt):
     """Ask for half as much again at each retry: out of memory is one reason for it."""
     return int(flow.job.mem_mb * 1.5 ** (attempt - 1))

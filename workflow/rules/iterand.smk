@@ -28,11 +28,33 @@ for method, settings in METHODS.items():
         params:
             code=code(settings.stage),
             spec=spec_of_run,
-            seeds=lambda wildcards: wildcards.block,
+            seeds=block_of,
         shell:
             f"python -m carryover.stages.{settings.stage}"
             " --code {params.code} --spec {params.spec:q} --seeds {params.seeds}"
             " --device {resources.device} --threads {resources.cpus_per_task} --minutes {resources.runtime}"
-            " --work results/.work"
+            f" --work results/{flow.name}/.work"
             " --images {input.images}"
             " --metrics {output.metrics} --nets {output.nets} --manifest {output.manifest} 2> {log}"
+
+
+if flow.study.iterand and flow.study.iterand.theory:
+
+    rule iterand_theory:
+        output:
+            miss="results/{study}/iterand/theory/miss.csv",
+            width="results/{study}/iterand/theory/width.csv",
+            subset_sum="results/{study}/iterand/theory/subset_sum.csv",
+            network="results/{study}/iterand/theory/network.csv",
+            manifest="results/{study}/iterand/theory/manifest.json",
+        log:
+            "results/{study}/iterand/theory/theory.log",
+        conda:
+            "../../envs/environment.yaml"
+        params:
+            code=code("iterand_theory"),
+            spec=canonical(flow.study.iterand.theory),
+        shell:
+            "python -m carryover.stages.iterand_theory --code {params.code} --spec {params.spec:q}"
+            " --miss {output.miss} --width {output.width} --subset-sum {output.subset_sum}"
+            " --network {output.network} --manifest {output.manifest} 2> {log}"

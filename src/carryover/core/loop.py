@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.optim.sgd import sgd
 
 Batch = tuple[Float[Tensor, "block batch channels height width"], Int[Tensor, "block batch"]]
 
@@ -48,35 +49,41 @@ def steps(
             yield Step(index, epoch, schedule(epoch), images, labels, position + 1 == batches.num_steps)
 
 
-def momentum_sgd(
-    tensors: dict[str, Tensor], *, momentum: float, weight_decay: float
-) -> tuple[torch.optim.Optimizer, dict[str, Tensor]]:
-    """Make SGD over the tensors of a block; return it with its buffers, named `momentum/<tensor>`.
+class MomentumSgd:
+    """SGD with momentum and L2 penalty over the tensors of a block; no Nesterov, no dampening.
 
-    The buffers exist, as zeros, before the first step, so that a saved state has one shape throughout; the
-    first step then computes 0 * momentum + gradient, the value that torch would have stored.
+    The update is torch's own function; its optimizer class would import the compiler on first use, a second
+    of every process. The momenta exist, as zeros, before the first step, so that a saved state has one shape
+    throughout; the first step then computes 0 * momentum + gradient, the value that torch would have stored.
     """
-    for tensor in tensors.values():
-        tensor.requires_grad_(True)
-    optimizer = torch.optim.SGD(
-        list(tensors.values()), lr=0.0, momentum=momentum, weight_decay=weight_decay, fused=True
-    )
-    buffers = {name: torch.zeros_like(tensor) for name, tensor in tensors.items()}
-    for name, tensor in tensors.items():
-        optimizer.state[tensor]["momentum_buffer"] = buffers[name]
-    return optimizer, {f"momentum/{name}": buffer for name, buffer in buffers.items()}
 
+    def __init__(self, tensors: dict[str, Tensor], *, momentum: float, weight_decay: float):
+        self.momentum, self.weight_decay = momentum, weight_decay
+        self.tensors = [tensor.requires_grad_(True) for tensor in tensors.values()]
+        self.momenta = {name: torch.zeros_like(tensor, requires_grad=False) for name, tensor in tensors.items()}
 
-def descend(
-    optimizer: torch.optim.Optimizer, lr: float, losses: Float[Tensor, " block"]
-) -> Float[Tensor, " block"]:
-    """Take one optimizer step for every net of a block; the losses stay on the device.
+    def state(self) -> dict[str, Tensor]:
+        """Name the tensors to save with the training."""
+        return {f"momentum/{name}": momentum for name, momentum in self.momenta.items()}
 
-    The nets share no tensor, so the gradient of the sum is each net's own gradient.
-    """
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-    optimizer.zero_grad(set_to_none=True)
-    losses.sum().backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
-    return losses.detach()
+    def descend(self, lr: float, losses: Float[Tensor, " block"]) -> Float[Tensor, " block"]:
+        """Take one step for every net of a block; the losses stay on the device.
+
+        The nets share no tensor, so the gradient of the sum is each net's own gradient.
+        """
+        # the fused update walks raw memory, so a gradient must be laid out like its tensor
+        gradients = [g.contiguous() for g in torch.autograd.grad(losses.sum(), self.tensors)]
+        with torch.no_grad():
+            sgd(
+                self.tensors,
+                gradients,
+                list(self.momenta.values()),
+                fused=True,
+                lr=lr,
+                momentum=self.momentum,
+                weight_decay=self.weight_decay,
+                dampening=0.0,
+                nesterov=False,
+                maximize=False,
+            )
+        return losses.detach()

@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Never, TextIO
 
 from tqdm import tqdm
 
@@ -17,9 +17,8 @@ EVERY = 30.0
 class Progress:
     """Show how far a run of `total` steps is; a context manager.
 
-    `start` is the number of steps that an earlier attempt has finished. On a terminal this is a bar. In a log
-    it is one line after 10 seconds, then one every 30 seconds, and always one at the end, however the run
-    ended: `search 1200/35200 (3.4 %), 41 steps/s, 13 min left`.
+    On a terminal this is a bar. In a log it is one line after 10 seconds, then one every 30 seconds, and
+    always one at the end, however the run ended: `search 1200/35200 (3.4 %), 41 steps/s, 13 min left`.
     """
 
     def __init__(
@@ -27,33 +26,36 @@ class Progress:
         total: int,
         label: str,
         *,
-        start: int = 0,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.total, self.label, self.start, self.step = total, label, start, start
+        self._total, self._label = total, label
         self._stream = stream or sys.stderr
         self._clock = clock
-        self._began = clock()
-        self._next_line = self._began + FIRST
-        self._postfix: dict[str, float] = {}
-        self._bar = None
-        if self._stream.isatty():
-            self._bar = tqdm(
-                total=total, initial=start, desc=label, unit=" steps", file=self._stream, dynamic_ncols=True
-            )
+        self._next_line = clock() + FIRST
+        self._step = 0
+        self._postfix: dict[str, object] = {}
+        self._origin: tuple[int, float] | None = None
+        self._bar: tqdm[Never] | None = None
 
-    def update(self, step: int, **postfix: float) -> None:
-        """Say that `step` steps are finished; `postfix` are numbers to show beside them, such as a loss."""
-        advance, self.step, self._postfix = step - self.step, step, postfix
-        if self._bar is not None:
-            if self._bar.update(advance):  # true when the bar was drawn: the numbers follow at its pace
-                self._bar.set_postfix(postfix, refresh=False)
-        elif (now := self._clock()) >= self._next_line:
+    def update(self, step: int, **postfix: object) -> None:
+        """Say that `step` steps are finished; `postfix` are things to show beside them, such as a loss.
+
+        The first call only sets the origin from which speed is measured: a training that goes on from a
+        checkpoint shows the speed of this attempt.
+        """
+        now = self._clock()
+        advance, self._step, self._postfix = step - self._step, step, postfix
+        if self._origin is None:
+            self._origin = (step, now)
+            self._bar = self._new_bar() if self._stream.isatty() else None
+        elif self._bar is not None and self._bar.update(advance):
+            self._bar.set_postfix(postfix, refresh=False)  # at the pace at which the bar is drawn
+        if self._bar is None and now >= self._next_line:
             self._next_line = now + EVERY
-            self._line(now)
+            self._print_line(now)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Progress":
         return self
 
     def __exit__(
@@ -61,20 +63,34 @@ class Progress:
     ) -> None:
         if self._bar is not None:
             self._bar.close()
-        else:
-            self._line(self._clock())
+        elif self._origin is not None:
+            self._print_line(self._clock())
 
-    def _line(self, now: float) -> None:
-        seconds = max(now - self._began, 1e-9)
-        speed = (self.step - self.start) / seconds
-        parts = [f"{self.label} {self.step}/{self.total} ({100 * self.step / max(self.total, 1):.1f} %)"]
-        parts += [f"{speed:.0f} steps/s" if speed >= 10 else f"{speed:.2g} steps/s"]
-        if self.step >= self.total:
-            parts += [f"done in {_readable(seconds)}"]
-        elif speed > 0:
-            parts += [f"{_readable((self.total - self.step) / speed)} left"]
-        parts += [f"{name} {value:.4g}" for name, value in self._postfix.items()]
+    def _new_bar(self) -> "tqdm[Never]":
+        return tqdm(
+            total=self._total,
+            initial=self._step,
+            desc=self._label,
+            unit=" steps",
+            file=self._stream,
+            dynamic_ncols=True,
+        )
+
+    def _print_line(self, now: float) -> None:
+        assert self._origin is not None, "the first update comes before the first line"
+        parts = [f"{self._label} {self._step}/{self._total} ({100 * self._step / max(self._total, 1):.1f} %)"]
+        steps, seconds = self._step - self._origin[0], now - self._origin[1]
+        if steps > 0 and seconds > 0:
+            speed = steps / seconds
+            parts += [f"{speed:.0f} steps/s" if speed >= 10 else f"{speed:.2g} steps/s"]
+            left = (self._total - self._step) / speed
+            parts += [f"{_readable(left)} left" if left > 0 else f"done in {_readable(seconds)}"]
+        parts += [f"{name} {_short(value)}" for name, value in self._postfix.items()]
         print(", ".join(parts), file=self._stream, flush=True)
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _readable(seconds: float) -> str:

@@ -1,8 +1,9 @@
 """What a training needs to stop anywhere and go on: a protocol, so that papers know nothing of files."""
 
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from torch import Tensor
+if TYPE_CHECKING:
+    import torch
 
 
 class OutOfTime(Exception):
@@ -17,13 +18,13 @@ class Resume(Protocol):
     def notes(self) -> str:
         """JSON text that was saved with the restored state; `{}` in a fresh run."""
 
-    def restore(self) -> dict[str, Tensor] | None:
+    def restore(self) -> dict[str, "torch.Tensor"] | None:
         """Return the newest valid state, on the CPU; None in a fresh run."""
 
     def due(self) -> bool:
         """Say whether it is time to save; cheap enough for every step."""
 
-    def save(self, step: int, state: dict[str, Tensor], notes: str) -> None:
+    def save(self, step: int, state: dict[str, "torch.Tensor"], notes: str) -> None:
         """Keep the state after `step` finished steps, with `notes` as JSON text.
 
         Raises OutOfTime after saving, when the time budget is over or a stop was asked for.
@@ -42,5 +43,5 @@ class NoResume:
         """Return False."""
         return False
 
-    def save(self, step: int, state: dict[str, Tensor], notes: str) -> None:
+    def save(self, step: int, state: dict[str, "torch.Tensor"], notes: str) -> None:
         """Keep nothing."""

@@ -51,8 +51,8 @@ def _fetch_file(raw: RawFile, source: str, download: Download, places: Places) -
             return folder / path.name
     if places.offline:
         raise ValueError(
-            f"{raw.name} of {source} is missing; looked for {', '.join(map(str, looked_for))}. Set data.mirror to "
-            "a folder that has it, or offline: false to download it"
+            f"{raw.name} of {source} is missing; looked for {', '.join(map(str, looked_for))}. "
+            "Set data.mirror to a folder that has it, or offline: false to download it"
         )
     return _download(raw, folder / raw.name)
 
@@ -76,8 +76,8 @@ def _download(raw: RawFile, target: Path) -> Path:
         except (OSError, http.client.HTTPException, ValueError) as error:
             failures.append(f"{url}: {error}")
     raise ValueError(
-        f"{raw.name} could not be downloaded ({'; '.join(failures)}). Run the same command where there is a network, "
-        f"set data.mirror to a folder that has the file, or put it at {target} by hand"
+        f"{raw.name} could not be downloaded ({'; '.join(failures)}). Run the same command where there is a "
+        f"network, set data.mirror to a folder that has the file, or put it at {target} by hand"
     )
 
 

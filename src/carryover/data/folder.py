@@ -15,12 +15,12 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms import functional as transform
-from tqdm import tqdm
 
+from carryover.core.progress import Progress
 from carryover.data.prepare import Contents, Labelled
 
 EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-"""Files with these endings, in any case, are images; others are left out, and so is whatever starts with a dot."""
+"""Endings of images, in any case; other files are left out, and so is whatever starts with a dot."""
 
 Read = Callable[[str], bytes]
 Classes = dict[str, list[str]]
@@ -143,24 +143,29 @@ def _stack(
     path: Path, names: Sequence[str], read: Read, channels: int, size: int | None
 ) -> UInt8[Tensor, "n channels height width"]:
     stacked: Tensor | None = None
-    for position, name in enumerate(tqdm(names, desc=path.name, mininterval=5, disable=len(names) < 1000)):
-        try:
-            image = decode(read(name), channels)
-        except _BROKEN as error:
-            raise ValueError(
-                f"{path}: the image {name} cannot be read ({error}): replace or remove it"
-            ) from error
-        pixels = _pixels(fit(image, size))
-        if stacked is None:
-            stacked = torch.empty((len(names), *pixels.shape), dtype=torch.uint8)
-        if pixels.shape != stacked.shape[1:]:
-            raise ValueError(
-                f"{path}: {name} has {pixels.shape[2]}x{pixels.shape[1]} pixels, {names[0]} has "
-                f"{stacked.shape[3]}x{stacked.shape[2]}: set `size` of the data set"
-            )
-        stacked[position] = pixels
+    with Progress(len(names), f"read {path.name}") as progress:
+        for position, name in enumerate(names):
+            pixels = _pixels(fit(_decode_named(path, name, read, channels), size))
+            if stacked is None:
+                stacked = torch.empty((len(names), *pixels.shape), dtype=torch.uint8)
+            if pixels.shape != stacked.shape[1:]:
+                raise ValueError(
+                    f"{path}: {name} has {pixels.shape[2]}x{pixels.shape[1]} pixels, {names[0]} has "
+                    f"{stacked.shape[3]}x{stacked.shape[2]}: set `size` of the data set"
+                )
+            stacked[position] = pixels
+            progress.update(position + 1)
     assert stacked is not None, "a part has at least one image"
     return stacked
+
+
+def _decode_named(path: Path, name: str, read: Read, channels: int) -> Image.Image:
+    try:
+        return decode(read(name), channels)
+    except _BROKEN as error:
+        raise ValueError(
+            f"{path}: the image {name} cannot be read ({error}): replace or remove it"
+        ) from error
 
 
 def decode(data: bytes, channels: int) -> Image.Image:
@@ -179,7 +184,8 @@ def fit(image: Image.Image, size: int | None) -> Image.Image:
     if size is None or image.size == (size, size):
         return image
     resized = transform.resize(image, [size], transform.InterpolationMode.BILINEAR)
-    return transform.center_crop(resized, [size, size])
+    cut: Image.Image = transform.center_crop(resized, [size, size])
+    return cut
 
 
 def _pixels(image: Image.Image) -> UInt8[Tensor, "channels height width"]:

@@ -51,8 +51,8 @@ def read_idx(path: Path) -> UInt8[Tensor, "*shape"]:
     shape = np.frombuffer(data[4:header], ">u4").tolist()
     if len(data) - header != math.prod(shape):
         raise ValueError(
-            f"{path} holds {len(data) - header} bytes, its header says {math.prod(shape)}: it is truncated or "
-            "changed, delete it and run the same command again"
+            f"{path} holds {len(data) - header} bytes, its header says {math.prod(shape)}: it is truncated "
+            "or changed, delete it and run the same command again"
         )
     return torch.from_numpy(np.frombuffer(data, np.uint8, offset=header).reshape(shape).copy())
 

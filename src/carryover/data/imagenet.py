@@ -15,11 +15,11 @@ FORMAT = 1
 """Number of the layout below; a reader refuses every other."""
 
 
-class IndexedSplit(Settings):
+class SplitIndex(Settings):
     """The images of one split."""
 
     paths: tuple[str, ...]
-    """Paths of the images, relative to the folder of the index."""
+    """Files below the root of the index."""
     labels: tuple[int, ...]
     """Label of each image, the position of its class folder among the sorted ones."""
 
@@ -31,22 +31,23 @@ class ImageIndex(Settings):
     """Number of this layout."""
     dataset: str
     """Name of the data set, as the study calls it."""
-    folder: str
-    """Folder of the images, as the command that made the index gave it."""
+    root: str
+    """Folder that the paths start from, as the command that made the index gave it."""
     settings: Imagenet
     """Settings that made it; they hold mean, std and the sizes to cut."""
     classes: tuple[str, ...]
     """Name of the class of each label."""
-    splits: dict[str, IndexedSplit]
+    splits: dict[str, SplitIndex]
     """Split by name: train, val and test."""
     digest: str = ""
-    """Digest of all the above but the folder."""
+    """Digest of all the above but the root."""
 
 
 def index_imagenet(name: str, folder: Path, settings: Imagenet) -> ImageIndex:
     """List the images of `train/<class>/` and `val/<class>/`; the official val folder is the test split.
 
-    Images are not opened. Raises ValueError when a folder is missing or empty, or images are not in class folders.
+    Images are not opened.
+    Raises ValueError when a folder is missing or empty, or images are not in class folders.
     Source: IteRand, section 3.1.
     """
     parts = {}
@@ -64,11 +65,11 @@ def index_imagenet(name: str, folder: Path, settings: Imagenet) -> ImageIndex:
     splits = {}
     for split, part in (("train", "train"), ("val", "train"), ("test", "val")):
         images = [listed[part][position] for position in chosen[split].tolist()]
-        splits[split] = IndexedSplit(
+        splits[split] = SplitIndex(
             paths=tuple(path for path, _ in images), labels=tuple(label for _, label in images)
         )
     index = ImageIndex(
-        dataset=name, folder=str(folder), settings=settings, classes=tuple(classes), splits=splits
+        dataset=name, root=str(folder), settings=settings, classes=tuple(classes), splits=splits
     )
     return index.model_copy(update={"digest": _digest_of(index)})
 
@@ -79,24 +80,25 @@ def save_index(path: Path, index: ImageIndex) -> None:
         temporary.write_text(canonical(index) + "\n", encoding="utf-8")
 
 
-def load_index(path: Path) -> ImageIndex:
+def read_index(path: Path) -> ImageIndex:
     """Read an index and check that it is what was written.
 
     Raises ValueError when it is missing, damaged, changed or of another format.
     """
     if not path.is_file():
         raise ValueError(f"{path} is missing: `snakemake {path}` makes it")
+    remedy = "delete it and run the same command again, which makes it anew"
     try:
         index = ImageIndex.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise ValueError(f"{path} is no index of images, or damaged: delete it and run again") from error
-    if index.format != FORMAT or index.digest != _digest_of(index):
-        raise ValueError(
-            f"{path} has been changed or has another format than {FORMAT}: delete it and run again"
-        )
+        raise ValueError(f"{path} is not a whole image index: {remedy}") from error
+    if index.format != FORMAT:
+        raise ValueError(f"{path} has index format {index.format}, this version reads {FORMAT}: {remedy}")
+    if index.digest != _digest_of(index):
+        raise ValueError(f"{path} has been changed since it was made: {remedy}")
     return index
 
 
 def _digest_of(index: ImageIndex) -> str:
-    described = index.model_dump(mode="json", exclude={"digest", "folder"})
+    described = index.model_dump(mode="json", exclude={"digest", "root"})
     return hashlib.sha256(canonical(described).encode()).hexdigest()

@@ -93,8 +93,8 @@ def load_images(path: Path, splits: Sequence[str] = SPLITS) -> Images:
     own = {key: text for key, text in notes.items() if key not in ("format", "digest", "notes_digest")}
     if notes.get("notes_digest") != _digest_of(own):
         raise ValueError(
-            f"{path} is no data set, or its description has been changed: delete it, and run the same command "
-            "to make it again"
+            f"{path} is no data set, or its description has been changed: delete it, and run the same "
+            "command to make it again"
         )
     return Images(
         dataset=own["dataset"],

@@ -65,7 +65,7 @@ def read_listing(path: Path, source: str) -> dict[str, Path]:
             raise ValueError(f"{file} is missing, though {path} lists it: {remedy}")
         if file.stat().st_size != listed.bytes or sha256_of(file) != listed.sha256:
             raise ValueError(
-                f"{file} is truncated or changed: expected {listed.bytes} bytes with sha256 {listed.sha256}, found "
-                f"{file.stat().st_size} bytes; delete it, then {remedy}"
+                f"{file} is truncated or changed: expected {listed.bytes} bytes with sha256 {listed.sha256}, "
+                f"found {file.stat().st_size} bytes; delete it, then {remedy}"
             )
     return {name: Path(listed.path) for name, listed in listing.files.items()}

@@ -53,7 +53,8 @@ def average_pool(
     Sums are taken in integers, so the mean is exact. The side must be a multiple of `size`.
     """
     num, channels, height, width = images.shape
-    assert height == width and height % size == 0, f"{height}x{width} pixels do not divide into {size}x{size}"
+    assert height == width, f"images are square: got {height}x{width}"
+    assert height % size == 0, f"blocks of pixels do not fit: {height} is no multiple of {size}"
     block = height // size
     sums = images.reshape(num, channels, size, block, size, block).sum((3, 5), dtype=torch.int32)
     return ((sums + block * block // 2) // (block * block)).to(torch.uint8)

@@ -1,7 +1,6 @@
 """Settings of the data sets: where the images come from, how they are split, how they are normalised."""
 
-from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -20,8 +19,9 @@ ColourScale = tuple[Positive, Positive, Positive]
 class SplitSettings(Settings):
     """How the images are divided; the same for every run and every seed of a study.
 
-    Validation images are taken from the source's training images, from the end of a fixed permutation of them;
-    training images from its start. A set without an official test split gives test images from the very end.
+    Validation images are taken from the source's training images, from the end of a fixed permutation of
+    them; training images from its start. A set without an official test split gives test images from the
+    very end.
     """
 
     train: Count | None = None
@@ -50,7 +50,7 @@ class Dataset(Settings):
     """How many images train, validate and test, and the seed of the permutation that decides which."""
 
     @model_validator(mode="after")
-    def _asks_for_no_more_than_there_is(self) -> Self:
+    def _asks_for_no_more_than_there_is(self) -> "Dataset":
         num_train, num_test = self.official
         wanted = (self.split.train or 1) + self.split.val
         if num_train and wanted > num_train:
@@ -80,7 +80,7 @@ class Digits(Dataset):
     """Divides what is left, one value above 0."""
 
     @model_validator(mode="after")
-    def _asks_for_no_more_than_1797(self) -> Self:
+    def _asks_for_no_more_than_1797(self) -> "Digits":
         wanted = (self.split.train or 1) + self.split.val + (self.split.test or 0)
         if self.split.test is None or wanted > self.total:
             raise ValueError(
@@ -200,7 +200,7 @@ class Folder(Dataset):
     """Standard deviation of each channel that divides what is left, each above 0."""
 
     @model_validator(mode="after")
-    def _one_mean_and_std_per_channel(self) -> Self:
+    def _one_mean_and_std_per_channel(self) -> "Folder":
         if not len(self.mean) == len(self.std) == self.channels:
             raise ValueError(
                 f"mean and std need one value for each of the {self.channels} channels: "
@@ -240,7 +240,7 @@ class Imagenet(Settings):
     """Standard deviations that divide what is left, each above 0."""
 
     @model_validator(mode="after")
-    def _cuts_from_inside(self) -> Self:
+    def _cuts_from_inside(self) -> "Imagenet":
         if self.resize < self.size:
             raise ValueError(f"resize is at least size, {self.size}: got {self.resize}")
         return self
@@ -273,38 +273,3 @@ class RawSettings(Settings):
 
     source: Literal["mnist", "fashion-mnist", "kmnist", "cifar10", "cifar100", "svhn"]
     """A source that can be downloaded."""
-
-
-def check_name(name: str, dataset: Settings) -> None:
-    """Refuse a name that promises other images than it holds: a part of CIFAR-10 is not `cifar10`.
-
-    The name of a source belongs to the whole source in its own size.
-    Raises ValueError when `name` is a source's and `dataset` is another one, a part of it or a smaller copy.
-    """
-    if name not in DATASETS:
-        return
-    if not isinstance(dataset, DATASETS[name]):
-        raise ValueError(
-            f"the name {name} belongs to the source {name}: give this data set a name of its own"
-        )
-    if isinstance(dataset, GreyDataset | ColourDataset) and not _is_whole(dataset):
-        raise ValueError(
-            f"the name {name} belongs to all images of {name} in their own size: this one has fewer images or "
-            f"another size, give it a name of its own, such as {name}-small"
-        )
-
-
-def _is_whole(dataset: GreyDataset | ColourDataset) -> bool:
-    num_train, num_test = dataset.official
-    split = dataset.split
-    every_train = split.train is None or split.train + split.val == num_train
-    return every_train and split.test in (None, num_test) and dataset.size is None
-
-
-def find_folder(path: str, root: Path, mirror: Path | None) -> Path:
-    """Find the folder or zip of a data set: below `root`, else below `mirror`; an absolute path stays.
-
-    Returns the path below `root` when it is nowhere, so that the error of the reader names it.
-    """
-    places = [root / path] if mirror is None else [root / path, mirror / path]
-    return next((place for place in places if place.exists()), places[0])

@@ -16,8 +16,8 @@ Positions = Mapping[str, Int64[Tensor, " n"]]
 def split_own(num_images: int, split: SplitSettings) -> Positions:
     """Divide the positions of a set without an official test split into train, val and test.
 
-    Test is the end of the permutation, val the end of the rest, train its start: `train` and `val` never change
-    which images test. Positions are ascending.
+    Test is the end of the permutation, val the end of the rest, train its start: `train` and `val` never
+    change which images test. Positions are ascending.
     Raises ValueError when `split.test` is not given or more images are asked for than there are.
     """
     if split.test is None:
@@ -55,7 +55,7 @@ def _cut_train(order: Tensor, split: SplitSettings, what: str) -> dict[str, Tens
     train = left if split.train is None else split.train
     if not 1 <= train <= left:
         raise ValueError(
-            f"split asks for train {split.train or 'all'} and val {split.val}, but there are {len(order)} {what}: "
+            f"split asks for train {split.train or 'all'} and val {split.val}, there are {len(order)} {what}: "
             "lower split.train, split.val or split.test"
         )
     return {"train": order[:train].sort().values, "val": order[left:].sort().values}

@@ -4,7 +4,7 @@ import json
 import signal
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -48,7 +48,7 @@ class ImageIndex(Settings):
     """Files of each split, by its name."""
 
     @model_validator(mode="after")
-    def _one_known_label_per_path(self) -> Self:
+    def _one_known_label_per_path(self) -> "ImageIndex":
         for name, split in self.splits.items():
             if len(split.paths) != len(split.labels):
                 raise ValueError(f"{name} has {len(split.paths)} paths and {len(split.labels)} labels")

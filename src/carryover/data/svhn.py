@@ -1,5 +1,6 @@
 """The cropped digits of SVHN: MATLAB files with `X` [32, 32, 3, n] and `y` [n, 1], where 10 stands for 0."""
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -30,13 +31,14 @@ def read_mat(path: Path) -> Labelled:
     try:
         content = loadmat(path, variable_names=["X", "y"])
         pixels, labels = content["X"], content["y"].ravel().astype(np.int64)
-    except (MatReadError, KeyError, ValueError, TypeError, OSError) as error:
+    except (MatReadError, LookupError, ValueError, TypeError, OSError, zlib.error) as error:
         raise ValueError(
             f"{path} is no file of SVHN or damaged ({error}): delete it and run the same command again"
         ) from error
     if pixels.shape != (32, 32, 3, len(labels)) or pixels.dtype != np.uint8:
         raise ValueError(
-            f"{path}: X has shape {pixels.shape} and type {pixels.dtype}, expected (32, 32, 3, {len(labels)}) of uint8"
+            f"{path}: X has shape {pixels.shape} and type {pixels.dtype}, expected "
+            f"(32, 32, 3, {len(labels)}) of uint8"
         )
     images = np.ascontiguousarray(pixels.transpose(3, 2, 0, 1))
     return Labelled(torch.from_numpy(images), torch.from_numpy(labels % 10))

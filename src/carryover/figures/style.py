@@ -16,6 +16,8 @@ import matplotlib
 from jaxtyping import Real
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import PercentFormatter
 from numpy import ndarray
 
@@ -28,7 +30,6 @@ TEXT, SMALL = 8, 6
 """Sizes of type in points: everything, and notes."""
 
 _POINTS_PER_INCH = 72
-_LETTER = 0.53  # mean width of a letter of DejaVu Sans in ems, on the wide side
 
 _RC: dict[Any, Any] = {
     "axes.labelsize": TEXT,
@@ -70,6 +71,10 @@ class Look:
     color: str
     marker: str
     line: str = "-"
+
+    def drawn(self) -> dict[str, Any]:
+        """Give the keywords that make `Axes.plot` draw it so: a line with markers, named in the legend."""
+        return {"color": self.color, "marker": self.marker, "linestyle": self.line, "label": self.label}
 
 
 METHODS: dict[str, Look] = {
@@ -127,7 +132,7 @@ def line_with_band(
 
     Where `sd` is nan (a single seed) there is no band.
     """
-    axis.plot(x, mean, color=look.color, marker=look.marker, linestyle=look.line, label=look.label)
+    axis.plot(x, mean, **look.drawn())
     axis.fill_between(x, mean - sd, mean + sd, color=look.color, alpha=0.18, linewidth=0)
 
 
@@ -172,14 +177,24 @@ def percent_axis(axis: Axes, quantity: str) -> None:
     axis.set_ylabel(f"{quantity} (%)")
 
 
+@house_style()
 def note(figure: Figure, text: str) -> None:
     """Write remarks below all panels in small type: n, what a bar is, where a number comes from.
 
     The layout keeps room for them, so that they never meet a panel. A figure has one note.
     """
-    letters = int(figure.get_figwidth() * _POINTS_PER_INCH / (SMALL * _LETTER))
-    lines = "\n".join(textwrap.wrap(text, letters, break_on_hyphens=False))
-    figure.supxlabel(lines, x=0.01, ha="left", fontsize=SMALL, color="#404040", linespacing=1.3)
+    lines, room = [""], 0.96 * figure.get_figwidth() * _POINTS_PER_INCH
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".lstrip()
+        if _points(longer) <= room:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=SMALL, color="#404040", linespacing=1.3)
+
+
+def _points(line: str) -> float:
+    return float(text_to_path.get_text_width_height_descent(line, FontProperties(size=SMALL), False)[0])
 
 
 def empty_panel(axis: Axes, text: str) -> None:

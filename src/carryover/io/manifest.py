@@ -125,9 +125,7 @@ def read_manifest(path: Path) -> Manifest:
         if not file.is_file():
             raise ValueError(f"{file} is missing, though {path} lists it: {_remedy(path)}")
         if file.stat().st_size != written.bytes or sha256_of(file) != written.sha256:
-            raise ValueError(
-                f"{file} is not the file that {path} lists, it has been changed: {_remedy(path)}"
-            )
+            raise ValueError(f"{file} was changed after {path} was written: {_remedy(path)}")
     return manifest
 
 

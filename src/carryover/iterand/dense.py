@@ -11,7 +11,7 @@ from carryover.core import rng
 from carryover.core.block import Precision, Tensors, call, cross_entropy, stack
 from carryover.core.evaluate import Predict
 from carryover.core.journal import Journal
-from carryover.core.loop import Batches, descend, momentum_sgd, steps
+from carryover.core.loop import Batches, MomentumSgd, steps
 from carryover.iterand.schedule import learning_rate
 from carryover.iterand.settings import DenseRun
 from carryover.sparse.init import draw_weights
@@ -66,8 +66,8 @@ def train(nets: Nets, batches: Batches, run: DenseRun, journal: Journal) -> None
 
     Source: IteRand, section 5 (the SGD baseline).
     """
-    optimizer, momenta = momentum_sgd(nets.parameters, momentum=run.momentum, weight_decay=run.weight_decay)
-    start = journal.restore({**nets.parameters, **nets.buffers, **momenta})
+    optimizer = MomentumSgd(nets.parameters, momentum=run.momentum, weight_decay=run.weight_decay)
+    start = journal.restore({**nets.parameters, **nets.buffers, **optimizer.state()})
     for step in steps(batches, learning_rate(run, run.lr), run.epochs, start):
         losses = cross_entropy(nets.logits(step.images), step.labels)
-        journal.close(step, descend(optimizer, step.lr, losses), nets.predictor)
+        journal.close(step, optimizer.descend(step.lr, losses), nets.predictor)

@@ -2,7 +2,7 @@
 
 from carryover.core.block import cross_entropy
 from carryover.core.journal import Journal
-from carryover.core.loop import Batches, descend, momentum_sgd, steps
+from carryover.core.loop import Batches, MomentumSgd, steps
 from carryover.iterand.diagnostics import Diagnostics
 from carryover.iterand.schedule import learning_rate
 from carryover.iterand.settings import PopupRun
@@ -14,10 +14,10 @@ def search(tickets: Tickets, batches: Batches, run: PopupRun, journal: Journal) 
 
     Source: edge-popup (Ramanujan et al. 2020), the baseline of IteRand, section 5.
     """
-    optimizer, momenta = momentum_sgd(tickets.scores, momentum=run.momentum, weight_decay=run.weight_decay)
+    optimizer = MomentumSgd(tickets.scores, momentum=run.momentum, weight_decay=run.weight_decay)
     diagnostics = Diagnostics(tickets.scores, run.diagnose_every)
-    start = journal.restore({**tickets.state(), **momenta, **diagnostics.state()})
+    start = journal.restore({**tickets.state(), **optimizer.state(), **diagnostics.state()})
     for step in steps(batches, learning_rate(run, run.score_lr), run.epochs, start):
         losses = cross_entropy(tickets.logits(step.images), step.labels)
         diagnostics.observe(step.index, tickets.masks, journal)
-        journal.close(step, descend(optimizer, step.lr, losses), tickets.predictor)
+        journal.close(step, optimizer.descend(step.lr, losses), tickets.predictor)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from carryover.core.block import cross_entropy
 from carryover.core.journal import Journal
-from carryover.core.loop import Batches, descend, momentum_sgd, steps
+from carryover.core.loop import Batches, MomentumSgd, steps
 from carryover.iterand.diagnostics import Diagnostics, record_ages
 from carryover.iterand.schedule import learning_rate
 from carryover.iterand.settings import IterandRun
@@ -25,17 +25,17 @@ def search(tickets: Tickets, batches: Batches, run: IterandRun, journal: Journal
     compute the same function before and after.
     Source: IteRand, section 4, algorithm 1.
     """
-    optimizer, momenta = momentum_sgd(tickets.scores, momentum=run.momentum, weight_decay=run.weight_decay)
+    optimizer = MomentumSgd(tickets.scores, momentum=run.momentum, weight_decay=run.weight_decay)
     diagnostics = Diagnostics(tickets.scores, run.diagnose_every)
     redrawn = {n: torch.zeros_like(w, dtype=torch.int32) for n, w in tickets.weights.items()}
     events = {f"redrawn/{name}": index for name, index in redrawn.items()}
-    start = journal.restore({**tickets.state(), **momenta, **diagnostics.state(), **events})
+    start = journal.restore({**tickets.state(), **optimizer.state(), **diagnostics.state(), **events})
     for step in steps(batches, learning_rate(run, run.score_lr), run.epochs, start):
         if (step.index + 1) % run.randomize_every == 0:
             redraw(tickets, run, (step.index + 1) // run.randomize_every, redrawn)
         losses = cross_entropy(tickets.logits(step.images), step.labels)
         diagnostics.observe(step.index, tickets.masks, journal)
-        journal.close(step, descend(optimizer, step.lr, losses), tickets.predictor)
+        journal.close(step, optimizer.descend(step.lr, losses), tickets.predictor)
     with torch.no_grad():
         tickets.subnetworks()
     if run.diagnose_every:

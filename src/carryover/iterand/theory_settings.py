@@ -1,4 +1,7 @@
-"""Settings of the theory panels: which precisions, widths and networks are tried, and how often."""
+"""Settings of the theory panels: which precisions, widths and networks are tried, and how often.
+
+At most six goals, precisions or networks: a panel shows no more.
+"""
 
 from typing import Annotated
 
@@ -9,7 +12,7 @@ from carryover.core.config import Settings
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1)]
 Counts = Annotated[tuple[Count, ...], Field(min_length=1)]
-Goals = Annotated[tuple[Annotated[float, Field(ge=-1, le=1)], ...], Field(min_length=1)]
+Goals = Annotated[tuple[Annotated[float, Field(ge=-1, le=1)], ...], Field(min_length=1, max_length=6)]
 Fractions = Annotated[tuple[Annotated[float, Field(gt=0, le=10)], ...], Field(min_length=1)]
 SubsetEps = Annotated[tuple[Annotated[float, Field(ge=0.005, lt=1)], ...], Field(min_length=1)]
 
@@ -39,7 +42,7 @@ class TheorySettings(Settings):
 
     seed: int = 0
     """Root seed of every draw in this entry."""
-    lemma_cases: Annotated[tuple[Precision, ...], Field(min_length=1)] = (
+    lemma_cases: Annotated[tuple[Precision, ...], Field(min_length=1, max_length=6)] = (
         Precision(eps=0.1, delta=0.1),
         Precision(eps=0.05, delta=0.05),
         Precision(eps=0.02, delta=0.01),
@@ -47,9 +50,9 @@ class TheorySettings(Settings):
     """Precisions at which the lemma's miss probability is simulated."""
     lemma_alphas: Goals = (0.0, 0.5, 1.0)
     """Goals of the weight in that simulation (alpha), in [-1, 1]; 1 is the hardest."""
-    lemma_trials: Count = 20_000
-    """Trials for each precision and goal."""
-    width_cases: Annotated[tuple[Precision, ...], Field(min_length=1)] = (
+    lemma_trials: Count = 100_000
+    """Trials for each precision; its goals share the draws."""
+    width_cases: Annotated[tuple[Precision, ...], Field(min_length=1, max_length=6)] = (
         Precision(eps=0.05, delta=0.05),
         Precision(eps=0.01, delta=0.01),
     )
@@ -62,7 +65,7 @@ class TheorySettings(Settings):
     """Chance of failure that the comparison accepts."""
     subset_trials: Count = 300
     """Trials of the subset-sum comparison."""
-    networks: Annotated[tuple[TargetNet, ...], Field(min_length=1)] = (
+    networks: Annotated[tuple[TargetNet, ...], Field(min_length=1, max_length=6)] = (
         TargetNet(dims=(4, 5, 3), eps=0.1, delta=0.1),
         TargetNet(dims=(8, 8, 8, 4), eps=0.1, delta=0.1),
         TargetNet(dims=(16, 16, 10), eps=0.2, delta=0.1),

@@ -9,7 +9,7 @@ from carryover.stages._cli import run_stage, stage_parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Write where the images of `--folder` lie, split as `--spec` says; the data set is called like the file."""
+    """Write where the images of `--folder` lie, split as `--spec` says; the set is called like the file."""
     args = stage_parser(__doc__, inputs=["folder"], outputs=["index"]).parse_args(argv)
     settings = parse(Imagenet, args.spec)
     save_index(args.index, index_imagenet(args.index.stem, args.folder, settings))

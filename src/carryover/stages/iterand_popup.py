@@ -20,7 +20,7 @@ def search_group(group: Group, run: PopupRun) -> dict[int, Tensors]:
     """Search the tickets of one group and return each in its compact form."""
     tickets = draw_tickets(group.net, group.seeds, run, group.like)
     search(tickets, group.batches, run, group.journal)
-    return {seed: compact(tickets, index, {}) for index, seed in enumerate(group.seeds)}
+    return compact(tickets)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ def search_group(group: Group, run: IterandRun) -> dict[int, Tensors]:
     """Search the tickets of one group and return each in its compact form."""
     tickets = draw_tickets(group.net, group.seeds, run, group.like)
     redrawn = search(tickets, group.batches, run, group.journal)
-    return {seed: compact(tickets, index, redrawn) for index, seed in enumerate(group.seeds)}
+    return compact(tickets, redrawn)
 
 
 if __name__ == "__main__":

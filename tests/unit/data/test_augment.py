@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as theirs
 
 from carryover.core import rng
@@ -20,7 +21,9 @@ from carryover.data.augment import (
 from carryover.data.recipes import Augmentation
 
 
-def batch(size: int = 16, shape: tuple[int, int, int] = (3, 32, 32), dtype: torch.dtype = torch.float32) -> Tensor:
+def batch(
+    size: int = 16, shape: tuple[int, int, int] = (3, 32, 32), dtype: torch.dtype = torch.float32
+) -> Tensor:
     return torch.rand(size, *shape, generator=rng.generator(0, "images"), dtype=torch.float64).to(dtype)
 
 
@@ -133,7 +136,9 @@ def test_crop_flip_is_crop_with_flips():
 def test_a_crop_of_the_whole_image_is_the_image():
     images, whole = bytes_batch(4), torch.tensor([[0, 0, 32, 32]]).expand(4, -1)
     assert torch.equal(resized_crops(images, whole, 0), images)
-    assert torch.equal(resized_crops(images.float(), whole + torch.tensor([PAD, PAD, 0, 0]), PAD), images.float())
+    assert torch.equal(
+        resized_crops(images.float(), whole + torch.tensor([PAD, PAD, 0, 0]), PAD), images.float()
+    )
 
 
 def reference(images: Tensor, boxes: Tensor, antialias: bool) -> Tensor:
@@ -203,8 +208,6 @@ def test_areas_are_uniform_and_aspects_log_uniform_where_every_try_fits():
 
 
 def test_boxes_follow_the_distribution_of_torchvisions_own():
-    from torchvision.transforms import v2
-
     ours = random_boxes(4_000, 40, 40, rng.generator(0, "augment")).double()
     image, crop = torch.zeros(3, 40, 40), v2.RandomResizedCrop(32)
     with torch.random.fork_rng(devices=[]):
@@ -219,11 +222,9 @@ def test_boxes_follow_the_distribution_of_torchvisions_own():
 
 
 @pytest.mark.parametrize(
-    ("height", "width", "box"),
-    [(10, 100, [0, 43, 10, 13]), (100, 10, [43, 0, 13, 10]), (10, 12, [0, 0, 10, 12])],
+    ("height", "width", "box"), [(10, 1000, [0, 493, 10, 13]), (1000, 10, [493, 0, 13, 10])]
 )
 def test_the_largest_centred_crop_is_taken_where_no_try_fits(height: int, width: int, box: list[int]):
-    boxes = random_boxes(2_000, height, width, rng.generator(0, "augment"))
-    fallbacks = (boxes == torch.tensor(box)).all(dim=1)
-    # a crop of a long image fits only while its area is small: ten misses are rare but do happen
-    assert fallbacks.any()
+    # even the smallest area is 24 pixels high (or wide) here
+    boxes = random_boxes(100, height, width, rng.generator(0, "augment"))
+    assert (boxes == torch.tensor(box)).all()

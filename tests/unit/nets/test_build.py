@@ -31,7 +31,9 @@ def test_a_built_net_holds_nothing_drawn(settings: NetSettings):
 
 
 def test_affine_gives_batch_norm_its_parameters_and_nothing_else():
-    plain, affine = (dict(build_net(RESNET, (3, 32, 32), 10, affine=a).named_parameters()) for a in (False, True))
+    plain, affine = (
+        dict(build_net(RESNET, (3, 32, 32), 10, affine=a).named_parameters()) for a in (False, True)
+    )
     added = set(affine) - set(plain)
     assert set(plain) < set(affine)
     assert added

@@ -12,7 +12,14 @@ def test_an_mlp_flattens_its_images():
 
 def test_an_mlp_has_one_layer_per_size_and_a_relu_between_each_two():
     net = build_net(MlpSettings(kind="mlp", hidden=(16, 32)), (1, 8, 8), 10, affine=False)
-    assert [name for name, _ in net.named_children()] == ["flatten", "fc1", "fc1_relu", "fc2", "fc2_relu", "fc3"]
+    assert [name for name, _ in net.named_children()] == [
+        "flatten",
+        "fc1",
+        "fc1_relu",
+        "fc2",
+        "fc2_relu",
+        "fc3",
+    ]
     assert [tuple(weight.shape) for weight in net.parameters()] == [(16, 64), (32, 16), (10, 32)]
 
 

@@ -19,7 +19,9 @@ NET: TypeAdapter[Any] = TypeAdapter(NetSettings)
 )
 def test_a_net_is_told_apart_by_its_kind_and_survives_its_canonical_text(written: dict[str, Any]):
     net = NET.validate_python(written)
-    assert isinstance(net, {"mlp": MlpSettings, "conv": ConvSettings, "resnet": ResNetSettings}[written["kind"]])
+    assert isinstance(
+        net, {"mlp": MlpSettings, "conv": ConvSettings, "resnet": ResNetSettings}[written["kind"]]
+    )
     assert NET.validate_json(canonical(net)) == net
 
 

@@ -1,0 +1,41 @@
+"""Names and places of data sets; light enough for the Snakefile."""
+
+from pathlib import Path
+
+from carryover.core.config import Settings
+from carryover.data.settings import DATASETS, ColourDataset, GreyDataset
+
+
+def check_name(name: str, dataset: Settings) -> None:
+    """Refuse a name that promises other images than it holds: a part of CIFAR-10 is not `cifar10`.
+
+    The name of a source belongs to the whole source in its own size.
+    Raises ValueError when `name` is a source's and `dataset` is another one, a part of it or a smaller copy.
+    """
+    if name not in DATASETS:
+        return
+    if not isinstance(dataset, DATASETS[name]):
+        raise ValueError(
+            f"the name {name} belongs to the source {name}: give this data set a name of its own"
+        )
+    if isinstance(dataset, GreyDataset | ColourDataset) and not _is_whole(dataset):
+        raise ValueError(
+            f"the name {name} belongs to all images of {name} in their own size: this one has fewer images "
+            f"or another size, give it a name of its own, such as {name}-small"
+        )
+
+
+def _is_whole(dataset: GreyDataset | ColourDataset) -> bool:
+    num_train, num_test = dataset.official
+    split = dataset.split
+    every_train = split.train is None or split.train + split.val == num_train
+    return every_train and split.test in (None, num_test) and dataset.size is None
+
+
+def find_folder(path: str, root: Path, mirror: Path | None) -> Path:
+    """Find the folder or zip of a data set: below `root`, else below `mirror`; an absolute path stays.
+
+    Returns the path below `root` when it is nowhere, so that the error of the reader names it.
+    """
+    places = [root / path] if mirror is None else [root / path, mirror / path]
+    return next((place for place in places if place.exists()), places[0])

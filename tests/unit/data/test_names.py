@@ -1,0 +1,52 @@
+import pytest
+
+from carryover.data.names import check_name, find_folder
+from carryover.data.settings import Cifar10, Digits, Folder
+
+
+def cifar10(**settings):
+    return Cifar10(source="cifar10", **settings)
+
+
+@pytest.mark.parametrize(
+    "dataset", [cifar10(), cifar10(split={"val": 5000}), cifar10(split={"train": 45_000, "val": 5000})]
+)
+def test_all_of_a_source_may_have_its_name(dataset):
+    check_name("cifar10", dataset)
+
+
+@pytest.mark.parametrize("split", [{"train": 12_000}, {"test": 4000}, {"train": 40_000, "val": 5000}])
+def test_a_part_of_a_source_needs_a_name_of_its_own(split):
+    check_name("cifar10-16k", cifar10(split=split))
+    with pytest.raises(ValueError, match="cifar10-small"):
+        check_name("cifar10", cifar10(split=split))
+
+
+def test_a_smaller_copy_of_a_source_needs_a_name_of_its_own():
+    with pytest.raises(ValueError, match="own size"):
+        check_name("cifar10", cifar10(size=16))
+
+
+def test_a_folder_cannot_call_itself_cifar10():
+    folder = Folder(source="folder", path="cifar10/cifar10_16k_png.zip")
+    check_name("cifar10-16k", folder)
+    with pytest.raises(ValueError, match="belongs to the source cifar10"):
+        check_name("cifar10", folder)
+
+
+def test_digits_are_digits_however_they_are_split():
+    check_name("digits", Digits(source="digits", split={"train": 1120, "val": 280}))
+
+
+def test_a_folder_is_looked_for_below_the_root_before_the_mirror(tmp_path):
+    root, mirror = tmp_path / "root", tmp_path / "mirror"
+    assert find_folder("pets", root, mirror) == root / "pets"
+    (mirror / "pets").mkdir(parents=True)
+    assert find_folder("pets", root, mirror) == mirror / "pets"
+    (root / "pets").mkdir(parents=True)
+    assert find_folder("pets", root, mirror) == root / "pets"
+    assert find_folder("pets", root, None) == root / "pets"
+
+
+def test_an_absolute_path_stays(tmp_path):
+    assert find_folder(str(tmp_path), tmp_path / "root", None) == tmp_path

@@ -1,0 +1,98 @@
+import subprocess
+import sys
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from carryover.core.config import canonical
+from carryover.data.settings import DATASETS, DatasetSettings, Digits, Folder, Imagenet
+
+ADAPTER = TypeAdapter(DatasetSettings)
+
+
+def read(**settings):
+    return ADAPTER.validate_python(settings)
+
+
+@pytest.mark.parametrize("source", DATASETS)
+def test_a_source_needs_nothing_but_its_name_and_path(source):
+    path = {"path": "pictures"} if source in ("folder", "imagenet") else {}
+    assert isinstance(read(source=source, **path), DATASETS[source])
+
+
+def test_settings_survive_their_canonical_text():
+    settings = read(source="fashion-mnist", size=14, split={"train": 6000, "test": 3000})
+    assert ADAPTER.validate_json(canonical(settings)) == settings
+
+
+def test_every_setting_is_described():
+    schema = ADAPTER.json_schema()
+    models = [model for model in schema["$defs"].values() if "properties" in model]
+    undescribed = [
+        f"{model['title']}.{name}"
+        for model in models
+        for name, field in model["properties"].items()
+        if "description" not in field
+    ]
+    assert len(models) >= len(DATASETS)
+    assert not undescribed
+
+
+def test_an_unknown_source_is_named_with_the_known_ones():
+    with pytest.raises(ValidationError, match=r"cifar11.*cifar10"):
+        read(source="cifar11")
+
+
+def test_a_misspelt_setting_is_refused():
+    with pytest.raises(ValidationError, match="sise"):
+        read(source="mnist", sise=14)
+
+
+def test_images_shrink_only_to_sizes_that_divide_theirs():
+    with pytest.raises(ValidationError, match="14 or 7"):
+        read(source="mnist", size=13)
+
+
+def test_digits_are_1400_to_train_and_397_to_test_unless_told_otherwise():
+    split = Digits(source="digits").split
+    assert (split.train, split.val, split.test) == (None, 0, 397)
+    assert Digits.total - split.test == 1400
+
+
+@pytest.mark.parametrize("split", [{"train": 1401}, {"val": 1400}, {"test": 1797}, {"test": None}])
+def test_digits_refuse_more_images_than_1797(split):
+    with pytest.raises(ValidationError, match="at most 1797"):
+        read(source="digits", split=split)
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        ({"train": 45_001, "val": 5000}, "50001 images to train and validate, but 50000"),
+        ({"val": 50_000}, "50001 images to train and validate, but 50000"),
+        ({"test": 10_001}, "split.test is at most 10000"),
+    ],
+)
+def test_a_split_larger_than_the_official_one_is_refused_before_any_job(split, message):
+    with pytest.raises(ValidationError, match=message):
+        read(source="cifar10", split=split)
+
+
+def test_a_folder_has_a_mean_and_std_for_each_channel():
+    assert Folder(source="folder", path="x", channels=1, mean=(0.5,), std=(0.2,)).mean == (0.5,)
+    with pytest.raises(ValidationError, match="one value for each of the 1 channels: got 3 and 3"):
+        Folder(source="folder", path="x", channels=1)
+
+
+def test_imagenet_cuts_from_inside_the_resized_image():
+    with pytest.raises(ValidationError, match="resize is at least size, 224: got 128"):
+        Imagenet(source="imagenet", path="x", resize=128)
+
+
+def test_settings_and_names_load_without_torch_numpy_or_pandas():
+    code = (
+        "import sys, carryover.data.names, carryover.data.settings; "
+        "print({'torch', 'numpy', 'pandas'} & set(sys.modules))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "set()"
