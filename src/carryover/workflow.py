@@ -90,6 +90,11 @@ class Workflow:
         """Manifests of all blocks of some runs."""
         return [self.result(run, block) for run in runs for block in self.blocks]
 
+    @property
+    def figures(self) -> list[str]:
+        """Names of the figures that are drawn from runs."""
+        return list(self.study.iterand.figures) if self.study.iterand else []
+
     def figure(self, name: str) -> FigureSettings:
         """Settings of one of IteRand's figures."""
         assert self.study.iterand is not None

@@ -42,3 +42,12 @@ def memory(wildcards, attempt):
 def one_of(names):
     """A wildcard constraint that is one of some names, or nothing at all."""
     return "|".join(map(re.escape, names)) or "(?!)"
+
+
+def results_of_figure(wildcards):
+    return flow.figure_results(wildcards.figure)
+
+
+def spec_of_figure(wildcards):
+    return flow.figure_spec(wildcards.figure)
+

@@ -30,10 +30,10 @@ for method, settings in METHODS.items():
             spec=spec_of_run,
             seeds=block_of,
         shell:
-            f"python -m carryover.stages.{settings.stage}"
+            "python -m carryover.stages.{rule}"
             " --code {params.code} --spec {params.spec:q} --seeds {params.seeds}"
             " --device {resources.device} --threads {resources.cpus_per_task} --minutes {resources.runtime}"
-            f" --work results/{flow.name}/.work"
+            " --work results/{wildcards.study}/.work"
             " --images {input.images}"
             " --metrics {output.metrics} --nets {output.nets} --manifest {output.manifest} 2> {log}"
 

@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Never, TextIO
+from typing import Never
 
 from tqdm import tqdm
 
@@ -21,19 +21,11 @@ class Progress:
     always one at the end, however the run ended: `search 1200/35200 (3.4 %), 41 steps/s, 13 min left`.
     """
 
-    def __init__(
-        self,
-        total: int,
-        label: str,
-        *,
-        stream: TextIO | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, total: int, label: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._total, self._label = total, label
-        self._stream = stream or sys.stderr
         self._clock = clock
         self._next_line = clock() + FIRST
-        self._step = 0
+        self._step = self._printed = 0
         self._postfix: dict[str, object] = {}
         self._origin: tuple[int, float] | None = None
         self._bar: tqdm[Never] | None = None
@@ -48,7 +40,7 @@ class Progress:
         advance, self._step, self._postfix = step - self._step, step, postfix
         if self._origin is None:
             self._origin = (step, now)
-            self._bar = self._new_bar() if self._stream.isatty() else None
+            self._bar = self._new_bar() if sys.stderr.isatty() else None
         elif self._bar is not None and self._bar.update(advance):
             self._bar.set_postfix(postfix, refresh=False)  # at the pace at which the bar is drawn
         if self._bar is None and now >= self._next_line:
@@ -63,7 +55,7 @@ class Progress:
     ) -> None:
         if self._bar is not None:
             self._bar.close()
-        elif self._origin is not None:
+        elif self._step != self._printed:
             self._print_line(self._clock())
 
     def _new_bar(self) -> "tqdm[Never]":
@@ -72,12 +64,13 @@ class Progress:
             initial=self._step,
             desc=self._label,
             unit=" steps",
-            file=self._stream,
+            file=sys.stderr,
             dynamic_ncols=True,
         )
 
     def _print_line(self, now: float) -> None:
         assert self._origin is not None, "the first update comes before the first line"
+        self._printed = self._step
         parts = [f"{self._label} {self._step}/{self._total} ({100 * self._step / max(self._total, 1):.1f} %)"]
         steps, seconds = self._step - self._origin[0], now - self._origin[1]
         if steps > 0 and seconds > 0:
@@ -86,7 +79,7 @@ class Progress:
             left = (self._total - self._step) / speed
             parts += [f"{_readable(left)} left" if left > 0 else f"done in {_readable(seconds)}"]
         parts += [f"{name} {_short(value)}" for name, value in self._postfix.items()]
-        print(", ".join(parts), file=self._stream, flush=True)
+        print(", ".join(parts), file=sys.stderr, flush=True)
 
 
 def _short(value: object) -> str:

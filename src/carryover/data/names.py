@@ -1,6 +1,4 @@
-"""Names and places of data sets; light enough for the Snakefile."""
-
-from pathlib import Path
+"""Names of data sets; light enough for the Snakefile."""
 
 from carryover.core.config import Settings
 from carryover.data.settings import DATASETS, ColourDataset, GreyDataset
@@ -30,12 +28,3 @@ def _is_whole(dataset: GreyDataset | ColourDataset) -> bool:
     split = dataset.split
     every_train = split.train is None or split.train + split.val == num_train
     return every_train and split.test in (None, num_test) and dataset.size is None
-
-
-def find_folder(path: str, root: Path, mirror: Path | None) -> Path:
-    """Find the folder or zip of a data set: below `root`, else below `mirror`; an absolute path stays.
-
-    Returns the path below `root` when it is nowhere, so that the error of the reader names it.
-    """
-    places = [root / path] if mirror is None else [root / path, mirror / path]
-    return next((place for place in places if place.exists()), places[0])

@@ -55,7 +55,7 @@ def _cut_train(order: Tensor, split: SplitSettings, what: str) -> dict[str, Tens
     train = left if split.train is None else split.train
     if not 1 <= train <= left:
         raise ValueError(
-            f"split asks for train {split.train or 'all'} and val {split.val}, there are {len(order)} {what}: "
+            f"split asks for train {split.train or 'all'} and val {split.val} of {len(order)} {what}: "
             "lower split.train, split.val or split.test"
         )
     return {"train": order[:train].sort().values, "val": order[left:].sort().values}

@@ -133,8 +133,8 @@ def _remarks(tables: Mapping[str, DataFrame]) -> str:
     trials = {name: f"{tables[name]['trials'].max():,.0f}" for name in ("miss", "subset_sum", "network")}
     return (
         f"Bars: one standard error (sums: of the quantile's rank). (a) {trials['miss']} trials{arrow}. "
-        "(b) Exact; the hardest goal. (c) Single weights: exact, "
-        f"the hardest goal; sums: {trials['subset_sum']} trials, all of 201 goals from -1 to 1 at once. "
+        "(b) Exact; the hardest goal. (c) Single weights: exact, the hardest goal; sums: "
+        f"{trials['subset_sum']} trials, all of 201 goals from -1 to 1 at once. "
         f"(d) {trials['network']} random networks, twice as deep and wide, for each target (layer sizes as "
         "given); lines: exact; dotted: chance wanted; error: the largest of networks within reach, on random "
         "inputs of norm 1. Lemma, construction and all constants are our reconstruction, not the paper's."

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -82,10 +83,8 @@ class Lock:
 
     def _beat(self) -> None:
         while not self._done.wait(HEARTBEAT):
-            try:
+            with suppress(OSError):  # a disk out of reach may come back; of a lost lock `check` tells
                 os.utime(self.path)
-            except FileNotFoundError:
-                return  # taken over: `check` says so
 
 
 def _claim(folder: Path, holder: Holder) -> Path:
@@ -103,8 +102,8 @@ def _claim(folder: Path, holder: Holder) -> Path:
         _write(path, holder)
     except FileExistsError:
         raise moment_ago from None
-    if max(_numbers(folder)) > last + 1:  # others came and went since the first look
-        path.unlink()
+    if max(_numbers(folder), default=0) != last + 1:  # others came and went since the first look
+        path.unlink(missing_ok=True)
         raise moment_ago
     for number in _numbers(folder):
         if number <= last:

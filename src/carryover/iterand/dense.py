@@ -71,3 +71,7 @@ def train(nets: Nets, batches: Batches, run: DenseRun, journal: Journal) -> None
     for step in steps(batches, learning_rate(run, run.lr), run.epochs, start):
         losses = cross_entropy(nets.logits(step.images), step.labels)
         journal.close(step, optimizer.descend(step.lr, losses), nets.predictor)
+    weights = [float(sum(nets.parameters[name][0].numel() for name in prunable(nets.net)))]
+    trained = [float(sum(tensor[0].numel() for tensor in nets.parameters.values()))]
+    journal.note(batches.num_steps * run.epochs, "num_weights", weights * len(journal.seeds))
+    journal.note(batches.num_steps * run.epochs, "num_trained", trained * len(journal.seeds))

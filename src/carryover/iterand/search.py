@@ -36,8 +36,7 @@ def search(tickets: Tickets, batches: Batches, run: IterandRun, journal: Journal
         losses = cross_entropy(tickets.logits(step.images), step.labels)
         diagnostics.observe(step.index, tickets.masks, journal)
         journal.close(step, optimizer.descend(step.lr, losses), tickets.predictor)
-    with torch.no_grad():
-        tickets.subnetworks()
+    tickets.record_counts(batches.num_steps * run.epochs, journal)
     if run.diagnose_every:
         num_events = batches.num_steps * run.epochs // run.randomize_every
         event_steps = [event * run.randomize_every for event in range(num_events + 1)]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from carryover.core import rng
 from carryover.core.block import Precision, Tensors, call, stack
 from carryover.core.evaluate import Predict
+from carryover.core.journal import Journal
 from carryover.iterand.settings import PopupRun
 from carryover.sparse.init import draw_weights
 from carryover.sparse.layers import prunable
@@ -53,6 +54,14 @@ class Tickets:
         self.net.eval()
         fixed = {**self.subnetworks(), **self.others}
         return lambda images: call(self.net, fixed, images, self.precision)
+
+    @torch.no_grad()
+    def record_counts(self, step: int, journal: Journal) -> None:
+        """Record how many weights each net has and how many its mask keeps now."""
+        self.subnetworks()
+        kept = torch.stack([mask.flatten(1).sum(-1, dtype=torch.float64) for mask in self.masks.values()]).sum(0)
+        journal.note(step, "num_weights", [float(sum(w[0].numel() for w in self.weights.values()))] * len(kept))
+        journal.note(step, "num_kept", kept.tolist())
 
     def state(self) -> Tensors:
         """Name every tensor that training changes."""

@@ -139,4 +139,5 @@ def _span(seeds: tuple[int, ...]) -> str:
 def _work_folder(args: argparse.Namespace) -> Path:
     """Name the work folder after the result and a fingerprint of what makes it, so that no other run finds it."""
     fingerprint = sha256(f"{args.code} {args.spec} {args.seeds}".encode()).hexdigest()[:16]
-    return Path(args.work) / args.metrics.parent.parent.name / args.seeds / fingerprint
+    work = args.work or args.metrics.parent.parent.parent / ".work"
+    return Path(work) / args.metrics.parent.parent.name / args.seeds / fingerprint

@@ -109,7 +109,9 @@ def test_the_next_address_is_tried_when_one_fails(root, tmp_path):
 
 
 def test_an_unreachable_network_names_the_address_and_the_remedies(root):
-    with pytest.raises(ValueError, match=r"a\.gz could not be downloaded \(http://127\.0\.0\.1:9/a\.gz: ") as caught:
+    with pytest.raises(
+        ValueError, match=r"a\.gz could not be downloaded \(http://127\.0\.0\.1:9/a\.gz: "
+    ) as caught:
         fetch("toys", download(), Places(root))
     assert "set data.mirror" in str(caught.value)
     assert f"put it at {root / 'toys/a.gz'} by hand" in str(caught.value)
@@ -117,6 +119,8 @@ def test_an_unreachable_network_names_the_address_and_the_remedies(root):
 
 def test_a_tampered_download_is_refused_and_leaves_nothing(root, tmp_path):
     there = put(tmp_path / "server/a.gz", gzip.compress(b"other pixels"))
-    with pytest.raises(ValueError, match="truncated or changed: its sha256 of the decompressed bytes should be"):
+    with pytest.raises(
+        ValueError, match="truncated or changed: its sha256 of the decompressed bytes should be"
+    ):
         fetch("toys", download(there.as_uri()), Places(root))
     assert not list((root / "toys").iterdir())

@@ -92,7 +92,9 @@ def test_an_image_with_16_bits_is_refused_not_clipped(tmp_path):
         read_folder(as_folder(tmp_path / "pets", {**PLAIN, "dog/c.png": deep.getvalue()}), 1, None)
 
 
-@pytest.mark.parametrize("name", ["../dog/a.png", "cat/../../a.png", "/cat/a.png", "C:/cat/a.png", "cat\\a.png"])
+@pytest.mark.parametrize(
+    "name", ["../dog/a.png", "cat/../../a.png", "/cat/a.png", "C:/cat/a.png", "cat\\a.png"]
+)
 def test_a_zip_that_points_outside_is_refused(tmp_path, name):
     with pytest.raises(ValueError, match="points outside of it"):
         read_folder(as_zip(tmp_path / "pets.zip", {**PLAIN, name: png()}), 3, None)

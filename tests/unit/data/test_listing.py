@@ -25,7 +25,9 @@ def test_a_listing_of_the_same_files_is_the_same_text(listing):
 @pytest.mark.parametrize("data", [b"pixel", b"pixelz", b""])
 def test_a_changed_file_is_named(listing, data):
     (listing.parent / "a.gz").write_bytes(data)
-    with pytest.raises(ValueError, match=r"a\.gz is truncated or changed: expected 6 bytes .*delete it, then"):
+    with pytest.raises(
+        ValueError, match=r"a\.gz is truncated or changed: expected 6 bytes .*delete it, then"
+    ):
         read_listing(listing, "toys")
 
 

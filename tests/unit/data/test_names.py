@@ -1,6 +1,6 @@
 import pytest
 
-from carryover.data.names import check_name, find_folder
+from carryover.data.names import check_name
 from carryover.data.settings import Cifar10, Digits, Folder
 
 
@@ -36,17 +36,3 @@ def test_a_folder_cannot_call_itself_cifar10():
 
 def test_digits_are_digits_however_they_are_split():
     check_name("digits", Digits(source="digits", split={"train": 1120, "val": 280}))
-
-
-def test_a_folder_is_looked_for_below_the_root_before_the_mirror(tmp_path):
-    root, mirror = tmp_path / "root", tmp_path / "mirror"
-    assert find_folder("pets", root, mirror) == root / "pets"
-    (mirror / "pets").mkdir(parents=True)
-    assert find_folder("pets", root, mirror) == mirror / "pets"
-    (root / "pets").mkdir(parents=True)
-    assert find_folder("pets", root, mirror) == root / "pets"
-    assert find_folder("pets", root, None) == root / "pets"
-
-
-def test_an_absolute_path_stays(tmp_path):
-    assert find_folder(str(tmp_path), tmp_path / "root", None) == tmp_path

@@ -76,7 +76,7 @@ def test_a_fraction_is_read_as_an_exact_decimal():
 
 @pytest.mark.parametrize("split", [{"train": 90, "val": 1}, {"val": 90}, {"train": 91}, {"test": 100}])
 def test_asking_for_more_images_than_there_are_names_the_settings(split):
-    with pytest.raises(ValueError, match="lower split.train, split.val or split.test"):
+    with pytest.raises(ValueError, match=r"lower split\.train, split\.val or split\.test"):
         split_own(100, SplitSettings(**{"test": 10, **split}))
 
 

@@ -113,7 +113,7 @@ def test_files_of_other_programs_and_formats_are_refused(path, monkeypatch):
     monkeypatch.setattr("carryover.io.checkpoint.FORMAT", 99)
     save_tensors(path, TENSORS, {})
     monkeypatch.undo()
-    with pytest.raises(ValueError, match="has format 99.*reads format 1.*delete the file"):
+    with pytest.raises(ValueError, match=r"has format 99.*reads format 1.*delete the file"):
         open_tensors(path)
 
 

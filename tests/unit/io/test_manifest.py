@@ -67,7 +67,9 @@ def test_a_changed_output_is_refused_by_name(result, text):
 
 def test_a_newer_format_is_refused_with_the_remedy(result):
     change(result / "manifest.json", format=2, something_new=1)
-    with pytest.raises(ValueError, match="format 2, made by a newer Carryover .*update, or delete the folder"):
+    with pytest.raises(
+        ValueError, match=r"format 2, made by a newer Carryover .*update, or delete the folder"
+    ):
         read_manifest(result / "manifest.json")
 
 

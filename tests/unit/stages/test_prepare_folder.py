@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from carryover.data.images import load_images
 from carryover.data.imagenet import read_index
+from carryover.data.images import load_images
 from carryover.stages import index_imagenet, prepare_folder
 
 
