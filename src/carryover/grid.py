@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from carryover.core.config import canonical
 from carryover.iterand.settings import METHODS, Training
@@ -71,7 +72,9 @@ def expand(
     members: dict[str, list[str]] = {}
     for grid_name, grid in _mapping(section.get("grids")).items():
         where: Path = ("iterand", "grids", grid_name)
-        names = (_run_of(point, study, precision, where, problems) for point in _points(_mapping(grid), where))
+        names = (
+            _run_of(point, study, precision, where, problems) for point in _points(_mapping(grid), where)
+        )
         members[grid_name] = []
         for run in names:
             if run is not None:
@@ -113,7 +116,7 @@ def _run_of(
     section = _mapping(study.get("iterand"))
     if not _references_hold(point, study, where, problems):
         return None
-    dataset, net, arm, recipe = (point.values.get(axis) for axis in AXES)
+    dataset, net, arm, recipe = (str(point.values.get(axis, "")) for axis in AXES)
     recipe_settings = _mapping(_mapping(section.get("recipes")).get(recipe))
     arm_settings = _mapping(_mapping(section.get("arms")).get(arm))
     method = arm_settings.get("method")
@@ -121,8 +124,10 @@ def _run_of(
         return None  # noted with the arm
     fields = METHODS[method].model_fields
     own = {k: v for k, v in point.values.items() if k not in AXES}
-    base = {k: v for k, v in {"precision": precision, **recipe_settings, **arm_settings}.items() if k in fields}
-    origins = {
+    base = {
+        k: v for k, v in {"precision": precision, **recipe_settings, **arm_settings}.items() if k in fields
+    }
+    origins: dict[str, Path] = {
         **{k: ("iterand", "recipes", recipe, k) for k in recipe_settings},
         **{k: ("iterand", "arms", arm, k) for k in arm_settings},
         **point.origins,
@@ -166,9 +171,13 @@ def _tags(model: Training, own: Mapping[str, Any], base: Mapping[str, Any]) -> l
     tags = []
     for key, tag in TAGS.items():
         value = getattr(model, key, None)
-        if key in own and (usual[key] is None or value != TypeAdapter(fields[key].annotation).validate_python(usual[key])):
+        if key in own and (usual[key] is None or value != _validated(fields[key], usual[key])):
             tags.append(f"{tag}{value:g}" if isinstance(value, float) else f"{tag}{value}")
     return tags
+
+
+def _validated(info: FieldInfo, value: object) -> object:
+    return Problems("").check((), Annotated[info.annotation, info], value)
 
 
 def _note(
@@ -199,13 +208,18 @@ def _enter(run: Run, runs: dict[str, Run], where: Path, problems: Problems) -> N
     twin = next((r.name for r in runs.values() if r.spec == run.spec and r.name != run.name), None)
     if twin is not None:
         problems.add(
-            (*where, run.name), f"{run.name!r} and {twin!r} are the same run and would be trained twice: name one"
+            (*where, run.name),
+            f"{run.name!r} and {twin!r} are the same run and would be trained twice: name one",
         )
 
 
 def _check_settings(section: Mapping[str, Any], problems: Problems) -> None:
     """Note unknown settings and bad values in recipes and arms, used or not, and in the axes of grids."""
-    everything = {key for model in METHODS.values() for key in model.model_fields} - {"dataset", "net", "method"}
+    everything = {key for model in METHODS.values() for key in model.model_fields} - {
+        "dataset",
+        "net",
+        "method",
+    }
     for name, recipe in _mapping(section.get("recipes")).items():
         for key, value in _mapping(recipe).items():
             _check_setting(key, [value], everything, ("iterand", "recipes", name, key), problems)

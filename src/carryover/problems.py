@@ -74,12 +74,12 @@ def written(path: Path) -> str:
     return text.lstrip(".") or "(top level)"
 
 
-def _members(annotation: Any) -> tuple[Any, ...]:
+def members(annotation: Any) -> tuple[Any, ...]:
     """List the types that an annotation allows, through Annotated and unions."""
     if get_origin(annotation) is Annotated:
-        return _members(get_args(annotation)[0])
+        return members(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
-        return tuple(m for arg in get_args(annotation) for m in _members(arg))
+        return tuple(m for arg in get_args(annotation) for m in members(arg))
     return (annotation,)
 
 
@@ -96,19 +96,19 @@ def _is_model(annotation: Any) -> bool:
 def _walk(annotation: Any, loc: Sequence[str | int]) -> tuple[list[str | int], tuple[Any, ...]]:
     """Follow pydantic's location; return it without the tags of unions, and the types met at its end."""
     path: list[str | int] = []
-    types = _members(annotation)
+    types = members(annotation)
     for part in loc:
         tagged = tuple(t for t in types if part in _tags(t))
         if len(types) > 1 and tagged:
             types = tagged
             continue
-        following = []
+        following: list[Any] = []
         for each in types:
             if _is_model(each) and part in each.model_fields:
                 info = each.model_fields[str(part)]
-                following.extend(_members(info.annotation))
+                following.extend(members(info.annotation))
             elif get_origin(each) in (dict, list, tuple):
-                following.extend(_members(get_args(each)[-1]))
+                following.extend(members(get_args(each)[-1]))
         if not following and types and not any(_is_model(t) for t in types):
             continue  # the name of a branch that pydantic tried, not a key that a person wrote
         path.append(part)

@@ -1,6 +1,6 @@
 """What a person writes: config.yaml and studies/*.yaml, as typed models and with their references checked."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,6 +8,7 @@ import yaml
 from pydantic import Field
 
 from carryover.core.config import Settings
+from carryover.data.names import check_name
 from carryover.data.settings import DatasetSettings
 from carryover.iterand.theory_settings import TheorySettings
 from carryover.nets.settings import NetSettings
@@ -42,9 +43,28 @@ class Config(Settings):
     """Where images come from."""
 
 
+class JobSettings(Settings):
+    """What one training job asks of the machine; changing it re-runs nothing."""
+
+    cpus: Annotated[int, Field(ge=1)] = 1
+    """CPU threads."""
+    gpus: Annotated[int, Field(ge=0, le=1)] = 0
+    """GPUs, 0 or 1; none are asked for with `device: cpu`."""
+    mem_mb: Annotated[int, Field(ge=100)] = 2000
+    """Memory in MB; half as much again at each retry."""
+    minutes: Annotated[int, Field(ge=1)] = 60
+    """Walltime. A job saves before it ends, stops, and the retry goes on."""
+    retries: Annotated[int, Field(ge=0)] = 3
+    """How often a job that failed or ran out of time is started again."""
+
+
 class Grid(Settings):
     """Runs as combinations of settings: the product of axes, times settings that move together, less and more."""
 
+    seeds: list[Block] | None = None
+    """Blocks of seeds of these runs, if they are not the study's."""
+    job: JobSettings | None = None
+    """What a training job of these runs asks of the machine, if it is not the study's."""
     recipe: Name | None = None
     """Recipe that every run starts from (or an axis of that name)."""
     product: dict[str, list[Any]] = {}
@@ -68,21 +88,6 @@ class FigureSettings(Settings):
     """The setting along the axis, for each grid (`sweeps` only)."""
     split: Literal["val", "test"] = "test"
     """Split whose accuracy is shown."""
-
-
-class JobSettings(Settings):
-    """What one training job asks of the machine; changing it re-runs nothing."""
-
-    cpus: Annotated[int, Field(ge=1)] = 1
-    """CPU threads."""
-    gpus: Annotated[int, Field(ge=0, le=1)] = 0
-    """GPUs, 0 or 1; none are asked for with `device: cpu`."""
-    mem_mb: Annotated[int, Field(ge=100)] = 2000
-    """Memory in MB; half as much again at each retry."""
-    minutes: Annotated[int, Field(ge=1)] = 60
-    """Walltime. A job saves before it ends, stops, and the retry goes on."""
-    retries: Annotated[int, Field(ge=0)] = 3
-    """How often a job that failed or ran out of time is started again."""
 
 
 class IterandStudy(Settings):
@@ -128,14 +133,16 @@ class _Loader(yaml.SafeLoader):
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [
-            self.construct_object(key, deep=True)  # type: ignore[no-untyped-call]
+            self.construct_object(key, deep=True)
             for key, _ in node.value
             if key.tag != "tag:yaml.org,2002:merge"
         ]
         twice = sorted({str(key) for key in keys if keys.count(key) > 1})
         if twice:
             line = node.start_mark.line + 1
-            raise ConfigError(f"{node.start_mark.name}, mapping at line {line}: {', '.join(twice)} written twice")
+            raise ConfigError(
+                f"{node.start_mark.name}, mapping at line {line}: {', '.join(twice)} written twice"
+            )
         return super().construct_mapping(node, deep)
 
 
@@ -146,11 +153,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
             content = yaml.load(stream, Loader=_Loader)
     except FileNotFoundError:
         siblings = sorted(p.stem for p in path.parent.glob("*.yaml"))
-        raise ConfigError(f"{path} does not exist; studies there are: {', '.join(siblings) or 'none'}") from None
+        raise ConfigError(
+            f"{path.parent.name}/{path.name} does not exist; studies there are: {', '.join(siblings) or 'none'}"
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not YAML: {error}") from None
+        raise ConfigError(f"{path.parent.name}/{path.name} is not YAML: {error}") from None
     if not isinstance(content, dict):
-        raise ConfigError(f"{path} must be a mapping of settings, not {type(content).__name__}")
+        raise ConfigError(f"{path.parent.name}/{path.name} must be a mapping of settings, not {type(content).__name__}")
     return content
 
 
@@ -177,11 +186,19 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def check_names(study: Mapping[str, Any], methods: Mapping[str, object], problems: Problems) -> None:
-    """Note names of data sets and nets that would hide the method in the name of a run."""
+def check_names(study: Mapping[str, Any], methods: Iterable[str], problems: Problems) -> None:
+    """Note names that would mislead: one that hides a run's method, one that promises another data set."""
     for section in ("datasets", "nets"):
         names = study.get(section)
-        for name in names if isinstance(names, dict) else ():
+        for name in names if isinstance(names, Mapping) else ():
             hidden = sorted(set(str(name).split("-")) & set(methods))
             if hidden:
                 problems.add((section, name), f"the name may not contain '{hidden[0]}', which names a method")
+    datasets = study.get("datasets")
+    for name, raw in datasets.items() if isinstance(datasets, Mapping) else ():
+        dataset = Problems("").check((), DatasetSettings, raw)  # what is wrong inside is noted elsewhere
+        if dataset is not None:
+            try:
+                check_name(str(name), dataset)
+            except ValueError as error:
+                problems.add(("datasets", name), str(error))

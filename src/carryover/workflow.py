@@ -34,19 +34,40 @@ class Workflow:
         return self.config.study
 
     @cached_property
-    def blocks(self) -> list[str]:
-        """Seeds of the study, in the blocks that one process trains: `s0-4`, `s5`."""
-        return [f"s{block}" for block in self.study.iterand.seeds] if self.study.iterand else []
+    def blocks(self) -> dict[str, list[str]]:
+        """Seeds of each run, in the blocks that one process trains: `s0-4`, `s5`."""
+        found: dict[str, list[str]] = {}
+        for name, runs in self.grids.items():
+            for run in runs:
+                own = found.setdefault(run, [])
+                own.extend(b for b in self._blocks_of_grid(name) if b not in own)
+        return found
+
+    def _blocks_of_grid(self, name: str) -> list[str]:
+        assert self.study.iterand is not None
+        seeds = self.study.iterand.grids[name].seeds or self.study.iterand.seeds
+        return [f"s{block}" for block in seeds]
+
+    @cached_property
+    def jobs(self) -> dict[str, JobSettings]:
+        """What the training jobs of each run ask of the machine; the first grid that has the run decides."""
+        section = self.study.iterand
+        if section is None:
+            return {}
+        return {
+            run: section.grids[name].job or section.job
+            for name in reversed(list(self.grids))
+            for run in self.grids[name]
+        }
 
     @property
-    def job(self) -> JobSettings:
-        """What one training job asks of the machine."""
-        return self.study.iterand.job if self.study.iterand else JobSettings()
+    def retries(self) -> int:
+        """How often a training job is started again; Snakemake wants one number for a rule."""
+        return max((job.retries for job in self.jobs.values()), default=0)
 
-    @property
-    def gpus(self) -> int:
+    def gpus(self, run: str) -> int:
         """GPUs of one training job; none where the config says `device: cpu`."""
-        return 0 if self.config.device == "cpu" else self.job.gpus
+        return 0 if self.config.device == "cpu" else self.jobs[run].gpus
 
     def code(self, stage: str) -> str:
         """Digest of all code that a stage can reach."""
@@ -73,14 +94,19 @@ class Workflow:
         """Place of a data set of one's own: below `data.root`, or `data.mirror` when it is only there."""
         settings, data = self.study.datasets[dataset], self.config.data
         assert isinstance(settings, Folder | Imagenet)
-        places = [Path(data.root) / settings.path, *([Path(data.mirror) / settings.path] if data.mirror else [])]
+        places = [
+            Path(data.root) / settings.path,
+            *([Path(data.mirror) / settings.path] if data.mirror else []),
+        ]
         return str(next((place for place in places if place.exists()), places[0]))
 
     @property
     def reach(self) -> str:
         """Arguments that say where downloads may come from."""
         data = self.config.data
-        return (f"--mirror {quote(data.mirror)} " if data.mirror else "") + ("--offline" if data.offline else "")
+        return (f"--mirror {quote(data.mirror)} " if data.mirror else "") + (
+            "--offline" if data.offline else ""
+        )
 
     def result(self, run: str, block: str) -> str:
         """Manifest of a training block, which is written last."""
@@ -88,7 +114,7 @@ class Workflow:
 
     def results(self, runs: list[str]) -> list[str]:
         """Manifests of all blocks of some runs."""
-        return [self.result(run, block) for run in runs for block in self.blocks]
+        return [self.result(run, block) for run in runs for block in self.blocks[run]]
 
     @property
     def figures(self) -> list[str]:
@@ -102,12 +128,16 @@ class Workflow:
 
     def figure_results(self, name: str) -> list[str]:
         """Manifests that a figure is drawn from."""
-        return self.results(list(dict.fromkeys(run for grid in self.figure(name).grids for run in self.grids[grid])))
+        return self.results(
+            list(dict.fromkeys(run for grid in self.figure(name).grids for run in self.grids[grid]))
+        )
 
     def figure_spec(self, name: str) -> str:
         """Canonical settings of a figure, with the runs of each of its grids."""
         settings = self.figure(name)
-        return canonical({**settings.model_dump(), "runs": {grid: self.grids[grid] for grid in settings.grids}})
+        return canonical(
+            {**settings.model_dump(), "runs": {grid: self.grids[grid] for grid in settings.grids}}
+        )
 
     def targets(self) -> list[str]:
         """Everything that `all_figures` makes."""
@@ -115,7 +145,11 @@ class Workflow:
         if section is None:
             return []
         folder = f"results/{self.name}/figures/iterand"
-        drawn = [*section.figures, *(["theory"] if section.theory else []), *(["claims"] if self.has_claims else [])]
+        drawn = [
+            *section.figures,
+            *(["theory"] if section.theory else []),
+            *(["claims"] if self.has_claims else []),
+        ]
         tables = [f"results/{self.name}/iterand/table.csv"] if self.runs else []
         return [f"{folder}/{name}.{kind}" for name in drawn for kind in ("pdf", "png")] + tables
 
@@ -146,7 +180,9 @@ def _check_figures(raw_study: Mapping[str, Any], grids: Mapping[str, Any], probl
     figures = section.get("figures") if isinstance(section, dict) else None
     for name, figure in figures.items() if isinstance(figures, dict) else ():
         if name in ("theory", "claims"):
-            problems.add(("iterand", "figures", name), "this name belongs to a figure that the workflow adds itself")
+            problems.add(
+                ("iterand", "figures", name), "this name belongs to a figure that the workflow adds itself"
+            )
         wanted = figure.get("grids") if isinstance(figure, dict) else None
         for index, grid in enumerate(wanted if isinstance(wanted, list) else ()):
             problems.reference(("iterand", "figures", name, "grids", index), grid, "grid", grids)

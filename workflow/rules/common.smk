@@ -34,9 +34,21 @@ def block_of(wildcards):
     return wildcards.block
 
 
+def cpus(wildcards):
+    return flow.jobs[wildcards.run].cpus
+
+
+def gpus(wildcards):
+    return flow.gpus(wildcards.run)
+
+
+def minutes(wildcards):
+    return flow.jobs[wildcards.run].minutes
+
+
 def memory(wildcards, attempt):
     """Ask for half as much again at each retry: out of memory is one reason for it."""
-    return int(flow.job.mem_mb * 1.5 ** (attempt - 1))
+    return int(flow.jobs[wildcards.run].mem_mb * 1.5 ** (attempt - 1))
 
 
 def one_of(names):

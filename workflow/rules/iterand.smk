@@ -17,14 +17,14 @@ for method, settings in METHODS.items():
             "../../envs/environment.yaml"
         wildcard_constraints:
             run=rf"[^/]+-{method}(-[^/]+)?",
-        threads: flow.job.cpus
+        threads: cpus
         resources:
             mem_mb=memory,
-            runtime=flow.job.minutes,
-            gpu=flow.gpus,
-            cpus_per_task=flow.job.cpus,
+            runtime=minutes,
+            gpu=gpus,
+            cpus_per_task=cpus,
             device=flow.config.device,
-        retries: flow.job.retries
+        retries: flow.retries
         params:
             code=code(settings.stage),
             spec=spec_of_run,

@@ -8,6 +8,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn import functional as F
+from torch.nn.modules.conv import _ConvNd
 
 Tensors = dict[str, Tensor]
 Precision = Literal["fp32", "bf16"]
@@ -28,12 +29,13 @@ def call(
     """Run every net of a block on its own batch.
 
     `net` gives the architecture only; `tensors` holds all of its parameters and buffers, stacked. Buffers
-    (batch-norm statistics) are updated in place. A block of one runs without `vmap`, in the memory format
-    that convolutions on CPUs and GPUs prefer. With `bf16` the matrix products run in bfloat16; autocast is
+    (batch-norm statistics) are updated in place. Convolutions of a block of one run without `vmap`, in the
+    memory format that CPUs and GPUs prefer; nets without any run the same way in every block, to the last bit.
+    With `bf16` the matrix products run in bfloat16; autocast is
     entered anew at every call, since it keeps casts of parameters for as long as it lasts.
     """
     with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        if len(images) > 1:
+        if len(images) > 1 or not any(isinstance(module, _ConvNd) for module in net.modules()):
             return vmap(lambda own, x: functional_call(net, own, (x,)))(tensors, images)
         own = {name: tensor[0] for name, tensor in tensors.items()}
         return functional_call(net, own, (images[0].to(memory_format=torch.channels_last),))[None]  # type: ignore[no-any-return]
@@ -43,5 +45,6 @@ def cross_entropy(
     logits: Float[Tensor, "block batch classes"], labels: Int[Tensor, "block batch"]
 ) -> Float[Tensor, " block"]:
     """Average the cross-entropy over each net's batch, in nats per example."""
-    losses = F.cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), reduction="none")
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    losses = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
     return losses.view(labels.shape).mean(-1)

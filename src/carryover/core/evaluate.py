@@ -1,6 +1,6 @@
 """Evaluation: accuracy and loss of a block of nets on a split."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 from carryover.core.block import cross_entropy
 
 Predict = Callable[[Float[Tensor, "block batch channels height width"]], Float[Tensor, "block batch classes"]]
-SplitBatches = Sequence[tuple[Float[Tensor, "batch channels height width"], Int[Tensor, " batch"]]]
+SplitBatches = Iterable[tuple[Float[Tensor, "batch channels height width"], Int[Tensor, " batch"]]]
 
 
 @torch.no_grad()
@@ -26,7 +26,8 @@ def evaluate(predict: Predict, split: SplitBatches, num_nets: int) -> dict[str, 
         right = right + (logits.argmax(-1) == both).sum(-1)
         loss = loss + cross_entropy(logits, both).double() * len(labels)
         count += len(labels)
-    assert isinstance(right, Tensor) and isinstance(loss, Tensor), "an empty split has no accuracy"
+    assert isinstance(right, Tensor), "an empty split has no accuracy"
+    assert isinstance(loss, Tensor)
     return {"accuracy": (right / count).tolist(), "loss": (loss / count).tolist()}
 
 

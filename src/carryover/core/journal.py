@@ -40,8 +40,8 @@ class Journal:
     `restore` is told the tensors that are the training's whole state (first axis: the block) and answers with
     the step to go on from; `close` ends a step. Losses stay on the device until an epoch closes.
     A net whose epoch loss is not finite or above `DIVERGED` is stopped: the step is recorded as `diverged`, its
-    tensors are set to zero so that nothing non-finite is left, nothing more is recorded of it, and the other
-    nets of the block go on untouched.
+    tensors are set to zero then and after every further epoch so that nothing non-finite is left, nothing more
+    is recorded of it, and the other nets of the block go on untouched.
     """
 
     def __init__(self, seeds: Sequence[int], evaluation: Evaluation, resume: Resume, progress: ProgressBar):
@@ -100,16 +100,17 @@ class Journal:
         self._examples = 0
         for index, (seed, loss) in enumerate(zip(self.seeds, losses, strict=True)):
             if self.alive[index] and not loss <= DIVERGED:
-                self._stop(index)
+                self.alive[index] = False
                 self.rows.append(Row(seed=seed, split="train", step=done, metric="diverged", value=1.0))
+            if not self.alive[index]:
+                self._clear(index)
         self.note(done, "loss", losses, "train")
         for split, metrics in measured.items():
             for metric, values in metrics.items():
                 self.note(done, metric, values, split)
 
     @torch.no_grad()
-    def _stop(self, index: int) -> None:
-        self.alive[index] = False
+    def _clear(self, index: int) -> None:
         for tensor in self._state.values():
             tensor[index].zero_()
 

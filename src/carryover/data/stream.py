@@ -1,7 +1,9 @@
 """ImageNet-size folders: images are decoded while training, in worker processes, and never all held."""
 
-import json
+import os
 import signal
+import sys
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -9,71 +11,18 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int64, UInt8
 from PIL import Image
-from pydantic import ValidationError, model_validator
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.v2 import functional as transforms
 
 from carryover.core import rng
-from carryover.core.config import Settings
 from carryover.core.loop import Batch
 from carryover.data.augment import random_boxes, random_flips
 from carryover.data.batches import Normaliser
+from carryover.data.imagenet import ImageIndex, SplitIndex
 from carryover.data.settings import Imagenet
 
-INDEX_FORMAT = 1
-
 EvaluationBatch = tuple[Float[Tensor, "batch channels height width"], Int64[Tensor, " batch"]]
-
-
-class SplitIndex(Settings):
-    """The images of one split."""
-
-    paths: tuple[str, ...]
-    """Files below the root of the index."""
-    labels: tuple[int, ...]
-    """Class of each file."""
-
-
-class ImageIndex(Settings):
-    """Which image files belong to which split, and their classes."""
-
-    format: int
-    """Version of this layout."""
-    root: str
-    """Folder that the paths start from."""
-    classes: tuple[str, ...]
-    """Names of the classes, by label."""
-    splits: dict[str, SplitIndex]
-    """Files of each split, by its name."""
-
-    @model_validator(mode="after")
-    def _one_known_label_per_path(self) -> "ImageIndex":
-        for name, split in self.splits.items():
-            if len(split.paths) != len(split.labels):
-                raise ValueError(f"{name} has {len(split.paths)} paths and {len(split.labels)} labels")
-            if not all(0 <= label < len(self.classes) for label in split.labels):
-                raise ValueError(f"{name} has labels outside the {len(self.classes)} classes")
-        return self
-
-
-def read_index(path: Path) -> ImageIndex:
-    """Read the index file of an image folder.
-
-    Raises ValueError when it is damaged or its format is another one than this version writes.
-    """
-    remedy = "delete it and run the workflow again, which makes it anew"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        found = content["format"] if isinstance(content, dict) and "format" in content else None
-        if found == INDEX_FORMAT:
-            return ImageIndex.model_validate(content)
-    except (ValidationError, ValueError) as error:
-        raise ValueError(f"{path} is not a whole image index: {error}\nTo mend it, {remedy}.") from error
-    raise ValueError(
-        f"{path} has index format {found}, this version reads {INDEX_FORMAT}: {remedy}, or use the version "
-        "that wrote it."
-    )
 
 
 class ImageStream:
@@ -213,8 +162,16 @@ def _evaluation_view(image: Image.Image, settings: Imagenet) -> Image.Image:
 
 
 def _leave_termination_to_the_parent(worker: int) -> None:
-    """Let a worker outlive the SIGTERM that a cluster sends to all processes of a job.
+    """Let a worker outlive the SIGTERM that a cluster sends to all processes of a job; its parent's still ends it.
 
-    The parent still needs batches until the step after which it saves; workers end when it does.
+    The parent needs batches up to the step after which it saves, and torch makes a dead worker its error.
     """
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if sys.platform == "linux":  # elsewhere a signal does not tell its sender
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_exit_when_told_by, args=(os.getppid(),), daemon=True).start()
+
+
+def _exit_when_told_by(parent: int) -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    os._exit(0)

@@ -57,4 +57,6 @@ def _replay(
 
 def _unpack(bits: Tensor, shape: tuple[int, ...]) -> Bool[Tensor, "*shape"]:
     count = int(np.prod(shape))
+    if len(bits) != -(-count // 8):
+        raise ValueError(f"a mask of {len(bits)} bytes cannot be that of {shape}: the ticket belongs to another net")
     return torch.from_numpy(np.unpackbits(bits.numpy(), count=count).astype(bool)).view(shape)

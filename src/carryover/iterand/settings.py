@@ -40,8 +40,9 @@ class Training(Settings):
     """Last epochs, at the learning rate `floor_lr` (warmup-cosine only)."""
     floor_lr: NonNegative = 1e-5
     """Learning rate of the last epochs (warmup-cosine only)."""
-    augmentation: Augmentation = "none"
-    """Augmentation of training images: the usual `crop-flip`, the IteRand authors' `authors`, `crop` or `none`."""
+    augmentation: Literal[Augmentation, "imagenet"] = "none"
+    """Augmentation of training images: the usual `crop-flip`, the IteRand authors' `authors`, `crop` or `none`;
+    `imagenet` (resized crop and flip) for a folder that is streamed, and only there."""
     precision: Literal["fp32", "bf16"] = "fp32"
     """Precision of the forward and backward pass; scores, weights and optimizer are fp32 in both."""
     evaluate_every: Count = 1

@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import parametrize
 
 from carryover.core import rng
@@ -25,8 +25,7 @@ def prunable(net: nn.Module) -> dict[str, int]:
         if isinstance(module, nn.Linear):
             found[key] = module.in_features
         elif isinstance(module, _ConvNd):
-            channels = module.weight.shape[0 if isinstance(module, _ConvTransposeNd) else 1]
-            found[key] = channels * module.weight[0, 0].numel()
+            found[key] = module.in_channels // module.groups * module.weight[0, 0].numel()
     return found
 
 

@@ -19,6 +19,7 @@ from carryover.core.progress import Progress
 from carryover.data.batches import MemoryBatches, Normaliser, evaluation_batches
 from carryover.data.images import load_images
 from carryover.io.checkpoint import save_tensors
+from carryover.io.files import sha256_of
 from carryover.io.manifest import write_manifest
 from carryover.io.tables import save_table
 from carryover.io.workdir import WorkDir
@@ -61,18 +62,24 @@ def train_block(
     train: Callable[[Group, RunT], dict[int, Tensors]],
 ) -> None:
     """Run a training stage: `train` trains one group and returns the tensors to store, by seed."""
-    args = stage_parser(doc, inputs=["images"], outputs=["metrics", "nets"]).parse_args(argv)
-    run, seeds, name = parse(model, args.spec), seeds_of(args.seeds), args.metrics.parent.parent.name
+    parser = stage_parser(doc, inputs=["images"], outputs=["metrics", "nets", "manifest"])
+    parser.add_argument(
+        "--save-every", type=float, default=300.0, help="seconds between two saves (default: 300)"
+    )
+    args = parser.parse_args(argv)
+    run, seeds, name = parse(model, args.spec), seeds_of(args.seeds or ""), args.metrics.parent.parent.name
     device = pick_device(args.device)
     set_threads(args.threads)
     like = torch.zeros((), device=device)
     source = open_source(args.images, run, like)
     rows: list[dict[str, object]] = []
     tensors: Tensors = {}
-    with WorkDir(_work_folder(args), minutes=args.minutes) as work:
+    with WorkDir(_work_folder(args), minutes=args.minutes, save_every=args.save_every) as work:
         for group_seeds in groups(seeds, run, source):
             batches = source.batches(group_seeds)
-            evaluation = Evaluation(source.splits, len(group_seeds), run.epochs, run.evaluate_every, run.curve)
+            evaluation = Evaluation(
+                source.splits, len(group_seeds), run.epochs, run.evaluate_every, run.curve
+            )
             with Progress(batches.num_steps * run.epochs, f"{name} {_span(group_seeds)}") as progress:
                 journal = Journal(group_seeds, evaluation, work.part(_span(group_seeds)), progress)
                 net = build_net(run.net, source.image_shape, source.num_classes, affine=model is DenseRun)
@@ -91,7 +98,12 @@ def train_block(
             seeds=args.seeds,
             inputs=[args.images],
             outputs=[args.metrics, args.nets],
-            record={"run": name, "device": str(device), "threads": torch.get_num_threads(), "attempt": work.attempt},
+            record={
+                "run": name,
+                "device": str(device),
+                "threads": torch.get_num_threads(),
+                "attempt": work.attempt,
+            },
         )
         work.clear()
 
@@ -102,6 +114,11 @@ def open_source(path: Path, run: Training, like: Tensor) -> Source:
         from carryover.stages._streaming import stream_source  # torchvision takes a second to import
 
         return stream_source(path, run, like)
+    augmentation = run.augmentation
+    if augmentation == "imagenet":
+        raise ValueError(
+            f"augmentation 'imagenet' is for folders that are streamed; {path.stem} is held in memory"
+        )
     images = load_images(path)
     normaliser = Normaliser(images.max_value, images.mean, images.std, like)
     train = images.train
@@ -109,7 +126,7 @@ def open_source(path: Path, run: Training, like: Tensor) -> Source:
 
     def batches(seeds: tuple[int, ...]) -> Batches:
         return MemoryBatches(
-            *own, normaliser, seeds=seeds, batch_size=run.batch_size, augmentation=run.augmentation
+            *own, normaliser, seeds=seeds, batch_size=run.batch_size, augmentation=augmentation
         )
 
     splits: dict[str, SplitBatches] = {
@@ -137,7 +154,11 @@ def _span(seeds: tuple[int, ...]) -> str:
 
 
 def _work_folder(args: argparse.Namespace) -> Path:
-    """Name the work folder after the result and a fingerprint of what makes it, so that no other run finds it."""
-    fingerprint = sha256(f"{args.code} {args.spec} {args.seeds}".encode()).hexdigest()[:16]
-    work = args.work or args.metrics.parent.parent.parent / ".work"
-    return Path(work) / args.metrics.parent.parent.name / args.seeds / fingerprint
+    """Name the work folder after the result and a fingerprint of what makes it, so that no other run finds it.
+
+    The images are part of it: a checkpoint of a training on others must not be continued.
+    """
+    made_from = f"{args.code} {args.spec} {args.seeds} {sha256_of(args.images)}"
+    fingerprint = sha256(made_from.encode()).hexdigest()[:16]
+    work: Path = args.work or args.metrics.parent.parent.parent / ".work"
+    return work / str(args.metrics.parent.parent.name) / str(args.seeds) / fingerprint

@@ -1,0 +1,85 @@
+# Everything a person types here. The first call makes .venv from the lock; nothing else needs to be installed
+# than make and Python 3.11 with its venv module (Debian: apt install make python3-venv).
+
+PYTHON ?= python3
+# which packages: Linux takes the lock with CUDA, which works without a GPU too (see the heads of the two files)
+LOCK ?= envs/requirements$(if $(filter Darwin,$(shell uname -s)),-cpu).lock
+# address of PyTorch's CPU wheels, for Linux without CUDA's 4 GB (see envs/requirements-cpu.lock)
+TORCH_INDEX ?=
+# processes that `make test` uses, each with one thread
+WORKERS ?= 2
+# more words for snakemake or pytest: make figures ARGS="--config study=tiny"
+ARGS ?=
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --no-input --disable-pip-version-check
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal
+SNAKEFILES := Snakefile workflow
+GENERATED := .venv/generated
+
+# rules run `python`: that of .venv, from whichever folder and shell make was called
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+unexport PYTHONHOME
+
+.DEFAULT_GOAL := help
+.PHONY: help figures report test test-slow lint format lock clean clean-results
+
+help: ## say what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+figures: .venv/ready ## make all figures of the study that config.yaml names
+	$(BIN)/snakemake --resources gpu=1 $(ARGS)
+
+report: .venv/ready ## pack all figures and tables with their captions into report.zip
+	$(BIN)/snakemake --report report.zip $(ARGS)
+
+test: .venv/ready ## run the tests, except those that are long or need a GPU
+	$(PYTEST) -m "not slow and not gpu" $(ARGS)
+
+test-slow: .venv/ready ## run the tests that `make test` leaves out
+	$(PYTEST) -m "slow or gpu" $(ARGS)
+
+lint: .venv/ready ## check style, types and generated files; changes nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check $(SNAKEFILES)
+	$(BIN)/mypy
+	@rm -rf $(GENERATED) && mkdir -p $(GENERATED)/docs $(GENERATED)/workflow/schemas
+	@$(BIN)/carryover schema --root $(GENERATED) > /dev/null
+	@diff -r workflow/schemas $(GENERATED)/workflow/schemas && diff docs/config.md $(GENERATED)/docs/config.md \
+	    || { echo "generated files are out of date: run make format" >&2; exit 1; }
+
+format: .venv/ready ## format all code and write the generated files
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt $(SNAKEFILES)
+	$(BIN)/carryover schema
+
+lock: .venv/ready ## resolve pyproject.toml into the locks, with UPGRADE=--upgrade to the newest versions
+	$(PIP) install uv
+	envs/lock.sh $(UPGRADE)
+
+clean: ## remove .venv and caches; results stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis src/carryover.egg-info
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+clean-results: ## remove all results, after asking
+	@du -sh results
+	@printf 'Remove everything in results/ but its README? Type yes: '; read -r answer; [ "$$answer" = yes ]
+	find results -mindepth 1 ! -name README.md -delete
+
+# The stamps are the last thing that an install writes: one that was interrupted starts afresh.
+.venv/ready: pyproject.toml .venv/locked
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/locked: $(LOCK)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "Python 3.11 or newer is needed; say where: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "Installing $(LOCK) into .venv, once: some minutes"
+	$(PYTHON) -m venv --clear .venv
+ifneq ($(TORCH_INDEX),)
+	$(PIP) install --no-deps --index-url "$(TORCH_INDEX)" $$(grep -oE '^torch(vision)?==[^ ]+' $(LOCK))
+endif
+	$(PIP) install --require-hashes --requirement $(LOCK)
+	@touch $@
