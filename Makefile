@@ -66,13 +66,9 @@ clean: ## remove .venv and caches; results stay
 clean-results: ## remove all results, after asking
 	@du -sh results
 	@printf 'Remove everything in results/ but its README? Type yes: '; read -r answer; [ "$$answer" = yes ]
-	find results -mindepth 1 ! -name README.md -delete
+	find results -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
 
 # The stamps are the last thing that an install writes: one that was interrupted starts afresh.
-.venv/ready: pyproject.toml .venv/locked
-	$(PIP) install --no-deps --no-build-isolation --editable .
-	@touch $@
-
 .venv/locked: $(LOCK)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	    || { echo "Python 3.11 or newer is needed; say where: make PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -81,5 +77,9 @@ clean-results: ## remove all results, after asking
 ifneq ($(TORCH_INDEX),)
 	$(PIP) install --no-deps --index-url "$(TORCH_INDEX)" $$(grep -oE '^torch(vision)?==[^ ]+' $(LOCK))
 endif
-	$(PIP) install --require-hashes --requirement $(LOCK)
+	$(PIP) install --require-hashes -r $(LOCK)
+	@touch $@
+
+.venv/ready: pyproject.toml .venv/locked
+	$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -42,7 +42,11 @@ def refusal(tmp_path, change=lambda study: None, **config) -> str:
 
 
 def test_a_sound_study_is_accepted(tmp_path):
-    assert sorted(load(tmp_path).runs) == ["digits-mlp16-dense", "digits-mlp16-iterand-ku", "digits-mlp16-popup-ku"]
+    assert sorted(load(tmp_path).runs) == [
+        "digits-mlp16-dense",
+        "digits-mlp16-iterand-ku",
+        "digits-mlp16-popup-ku",
+    ]
 
 
 def test_all_problems_are_told_at_once_each_with_its_path_and_the_nearest_name(tmp_path):
@@ -85,7 +89,9 @@ def test_a_missing_setting_names_the_method_that_needs_it(tmp_path):
 
 
 def test_numbers_may_be_written_in_scientific_notation(tmp_path):
-    flow = load(tmp_path, lambda study: study["iterand"]["recipes"]["short"].update(weight_decay="1e-3", lr="1e-2"))
+    flow = load(
+        tmp_path, lambda study: study["iterand"]["recipes"]["short"].update(weight_decay="1e-3", lr="1e-2")
+    )
     settings = flow.runs["digits-mlp16-dense"].settings
     assert (settings.weight_decay, settings.lr) == (0.001, 0.01)
 
@@ -103,7 +109,12 @@ def test_a_run_that_two_grids_share_is_one_run(tmp_path):
     def change(study):
         study["iterand"]["grids"]["rate"] = {
             "recipe": "short",
-            "product": {"dataset": ["digits"], "net": ["mlp16"], "arm": ["iterand-ku"], "randomize_prob": [0.1, 1]},
+            "product": {
+                "dataset": ["digits"],
+                "net": ["mlp16"],
+                "arm": ["iterand-ku"],
+                "randomize_prob": [0.1, 1],
+            },
         }
 
     flow = load(tmp_path, change)

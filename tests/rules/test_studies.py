@@ -34,13 +34,24 @@ def test_figures_1_and_2_of_the_paper_share_18_of_their_trainings(paper):
 
 def test_the_recipes_of_the_paper_are_those_of_its_authors(paper):
     conv = paper.runs["cifar10-conv6-iterand-ku"].settings
-    assert (conv.score_lr, conv.sparsity, conv.weight_decay, conv.epochs, conv.batch_size) == (0.3, 0.5, 1e-4, 100, 128)
+    assert (conv.score_lr, conv.sparsity, conv.weight_decay, conv.epochs, conv.batch_size) == (
+        0.3,
+        0.5,
+        1e-4,
+        100,
+        128,
+    )
     assert (conv.randomize_every, conv.randomize_prob, conv.augmentation) == (300, 0.1, "authors")
     assert paper.runs["cifar10-conv6-dense"].settings.lr == 0.01
     resnet = paper.runs["cifar10-resnet34-w0.5-popup-sc"].settings
     assert (resnet.score_lr, resnet.sparsity, resnet.weight_decay) == (0.1, 0.6, 5e-4)
     imagenet = paper.runs["imagenet-imagenet50-iterand-sc"].settings
-    assert (imagenet.sparsity, imagenet.randomize_every, imagenet.epochs, imagenet.weight_decay) == (0.7, 1000, 105, 1e-4)
+    assert (imagenet.sparsity, imagenet.randomize_every, imagenet.epochs, imagenet.weight_decay) == (
+        0.7,
+        1000,
+        105,
+        1e-4,
+    )
     assert imagenet.schedule == "warmup-cosine"
 
 
@@ -65,6 +76,7 @@ def test_a_further_seed_leaves_finished_blocks_where_they_are():
 def test_arms_of_a_comparison_differ_in_nothing_but_their_method():
     flow = load_workflow({"study": "demo"}, ROOT)
     popup, iterand = (
-        flow.runs[f"digits-mlp32-{arm}-ku"].settings.model_dump(exclude={"method"}) for arm in ("popup", "iterand")
+        flow.runs[f"digits-mlp32-{arm}-ku"].settings.model_dump(exclude={"method"})
+        for arm in ("popup", "iterand")
     )
     assert {key for key in iterand if popup.get(key) != iterand[key]} == {"randomize_every", "randomize_prob"}

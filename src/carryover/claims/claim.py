@@ -32,7 +32,7 @@ class Check:
     """Places that are `here`: one part of the claim for each, or one for their mean."""
     below: float = inf
     """Places from here on are not read."""
-    low_means: float = 1.0
+    low_means: float = inf
     """The lowest place is low only if it is at most this fraction of the usual one."""
     split: Literal["test", "val"] = "test"
     """Images whose accuracy is compared; learning rates are compared on validation images only."""

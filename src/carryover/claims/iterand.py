@@ -40,8 +40,8 @@ WIDTH = (
     Claim(
         "half-the-width",
         "IteRand needs half the width: it is about as good as edge-popup at twice its width.",
-        "abstract (parameter efficiency); figure 2",
-        "abstract",
+        "the abstract's parameter efficiency, with a factor from the replica; figure 2",
+        "replica",
         (Check((Term(1, _ITERAND), Term(-1, _POPUP, "twice")), "width", ABOUT_EQUAL),),
     ),
     Claim(

@@ -10,7 +10,7 @@ from torch import Tensor
 from carryover.core.block import cross_entropy
 
 Predict = Callable[[Float[Tensor, "block batch channels height width"]], Float[Tensor, "block batch classes"]]
-SplitBatches = Iterable[tuple[Float[Tensor, "batch channels height width"], Int[Tensor, " batch"]]]
+SplitBatches = Iterable[tuple[Float[Tensor, "_ channels height width"], Int[Tensor, " _"]]]
 
 
 @torch.no_grad()
@@ -28,7 +28,7 @@ def evaluate(predict: Predict, split: SplitBatches, num_nets: int) -> dict[str, 
         count += len(labels)
     assert isinstance(right, Tensor), "an empty split has no accuracy"
     assert isinstance(loss, Tensor)
-    return {"accuracy": (right / count).tolist(), "loss": (loss / count).tolist()}
+    return {"accuracy": (right.double() / count).tolist(), "loss": (loss / count).tolist()}
 
 
 @dataclass(frozen=True)

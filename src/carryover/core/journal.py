@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypedDict
+from typing import Protocol, TypedDict, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -26,6 +26,7 @@ class Row(TypedDict):
     value: float
 
 
+@runtime_checkable
 class ProgressBar(Protocol):
     """What the journal needs of a progress display."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -12,6 +12,7 @@ from torch.optim.sgd import sgd
 Batch = tuple[Float[Tensor, "block batch channels height width"], Int[Tensor, "block batch"]]
 
 
+@runtime_checkable
 class Batches(Protocol):
     """Training batches of a block, the same for every method that trains with the same seeds."""
 

@@ -79,7 +79,7 @@ def evaluation_batches(
     labels: Int[Tensor, " n"],
     normaliser: Normaliser,
     batch_size: int = 512,
-) -> list[tuple[Float[Tensor, "batch channels height width"], Int[Tensor, " batch"]]]:
+) -> list[tuple[Float[Tensor, "_ channels height width"], Int[Tensor, " _"]]]:
     """Cut a split into normalised batches in its stored order; the last may be smaller."""
     return [
         (normaliser.normalise(normaliser.unit(part)), own)

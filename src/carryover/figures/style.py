@@ -6,20 +6,21 @@ until they reach an axis.
 """
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib
-from jaxtyping import Real
+from jaxtyping import Integer, Real
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import PercentFormatter
-from numpy import ndarray
+from numpy import linspace, ndarray
 
 from carryover.io.files import replacing
 
@@ -95,10 +96,27 @@ _SERIES = (
     ("#737373", "P", "--"),
 )
 
+_VARIANTS = "^v<>Pdsp"
+
 
 def series(index: int, label: str) -> Look:
     """Give a look to a series that is no method (a precision, a size), in a colour that no method has."""
     return Look(label, *_SERIES[index])
+
+
+def shades(look: Look, labels: Sequence[str]) -> list[Look]:
+    """Give looks to variants of one method that are in an order, from light to dark; its colour stays known."""
+    steps = linspace(-0.55, 0.45, len(labels)) if len(labels) > 1 else [0.0]
+    return [
+        Look(label, _mixed(look.color, step), _VARIANTS[index % len(_VARIANTS)], look.line)
+        for index, (label, step) in enumerate(zip(labels, steps, strict=True))
+    ]
+
+
+def _mixed(color: str, step: float) -> str:
+    """Lighten a colour by mixing it with white (`step` below 0), or darken it with black (above 0)."""
+    aim = 1.0 if step < 0 else 0.0
+    return to_hex([(1 - abs(step)) * part + abs(step) * aim for part in to_rgb(color)])
 
 
 @contextmanager
@@ -157,6 +175,20 @@ def points_with_bars(
     )
 
 
+def mark_fewer(
+    axis: Axes,
+    x: Real[ndarray, " points"],
+    mean: Real[ndarray, " points"],
+    num_seeds: Integer[ndarray, " points"],
+    most: int,
+) -> None:
+    """Write n beside every point that has fewer seeds than `most`; a point without seeds is not there."""
+    for place, height, number in zip(x, mean, num_seeds, strict=True):
+        if 0 < number < most:
+            text = f"n = {number}"
+            axis.annotate(text, (place, height), (3, -8), textcoords="offset points", fontsize=SMALL)
+
+
 def published_marker(axis: Axes, x: float, y: float, look: Look) -> None:
     """Draw a number that a paper printed, as an open marker: only where its setting and its data are ours."""
     axis.plot(
@@ -169,6 +201,19 @@ def published_marker(axis: Axes, x: float, y: float, look: Look) -> None:
         markersize=6,
         label=f"{look.label}, published",
     )
+
+
+@house_style()
+def legend_above(figure: Figure, columns: int) -> None:
+    """Name every method of a figure once, in the order of METHODS, above all panels."""
+    known: dict[str, Any] = {}
+    for axis in figure.axes:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            known.setdefault(label, handle)
+    order = [look.label for look in METHODS.values()]
+    labels = sorted(known, key=lambda label: order.index(label) if label in order else len(order))
+    handles = [known[label] for label in labels]
+    figure.legend(handles, labels, loc="outside upper left", ncols=columns, columnspacing=1.2)
 
 
 def percent_axis(axis: Axes, quantity: str) -> None:

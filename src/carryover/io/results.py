@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
 from carryover.io.manifest import read_manifest
 from carryover.io.tables import load_table
@@ -14,6 +14,7 @@ METRICS = "metrics.csv"
 OBSERVATION = ["run", "seed", "split", "step", "metric", "value"]
 """Columns of a block's metrics.csv: one observation per row."""
 ENDS = ["train_loss", "val_accuracy", "val_loss", "test_accuracy", "test_loss"]
+DTYPES = {bool: "boolean", int: "Int64", float: "float64", str: "object"}
 COUNTS = ["num_weights", "num_kept", "num_trained"]
 
 
@@ -35,9 +36,7 @@ def read_results(manifests: Sequence[Path]) -> DataFrame:
         tables.append(_metrics(path, run).assign(block=block))
     rows = pandas.concat(tables, ignore_index=True)
     _check_seeds(rows)
-    runs = DataFrame.from_records(list(settings.values())).convert_dtypes(convert_floating=False)
-    runs.insert(0, "run", list(settings))
-    joined = runs.merge(rows, on="run", how="right")
+    joined = _table_of(settings).merge(rows, on="run", how="right")
     first = ["run", "block", "arm"]
     return joined[[*first, *(column for column in joined.columns if column not in first)]]
 
@@ -91,6 +90,17 @@ def _flat(settings: Mapping[str, object]) -> dict[str, object]:
         else:
             flat[key] = "-".join(map(str, value)) if isinstance(value, list) else value
     return flat
+
+
+def _table_of(settings: Mapping[str, Mapping[str, object]]) -> DataFrame:
+    """Make one row per run; whole numbers stay whole where a run has no such setting."""
+    columns = dict.fromkeys(key for own in settings.values() for key in own)
+    table = {"run": Series(list(settings), dtype=object)}
+    for column in columns:
+        values = [own.get(column) for own in settings.values()]
+        kinds = {type(value) for value in values if value is not None}
+        table[column] = Series(values, dtype=DTYPES[kinds.pop()] if len(kinds) == 1 else object)
+    return DataFrame(table)
 
 
 def _metrics(path: Path, run: str) -> DataFrame:

@@ -26,7 +26,7 @@ def stream_source(path: Path, run: Training, like: Tensor) -> Source:
         )
     index = read_index(path)
     settings = index.settings
-    normaliser = Normaliser(255, settings.mean, settings.std, like)
+    normaliser = Normaliser(255.0, settings.mean, settings.std, like)
 
     def stream(seed: int) -> ImageStream:
         return ImageStream(

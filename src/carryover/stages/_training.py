@@ -120,7 +120,7 @@ def open_source(path: Path, run: Training, like: Tensor) -> Source:
             f"augmentation 'imagenet' is for folders that are streamed; {path.stem} is held in memory"
         )
     images = load_images(path)
-    normaliser = Normaliser(images.max_value, images.mean, images.std, like)
+    normaliser = Normaliser(float(images.max_value), images.mean, images.std, like)
     train = images.train
     own = (train.images.to(like.device), train.labels.to(like.device))
 
