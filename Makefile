@@ -4,7 +4,7 @@
 PYTHON ?= python3
 # which packages: Linux takes the lock with CUDA, which works without a GPU too (see the heads of the two files)
 LOCK ?= envs/requirements$(if $(filter Darwin,$(shell uname -s)),-cpu).lock
-# address of PyTorch's CPU wheels, for Linux without CUDA's 4 GB (see envs/requirements-cpu.lock)
+# address of PyTorch's CPU wheels, for Linux without CUDA's packages (see envs/requirements-cpu.lock)
 TORCH_INDEX ?=
 # processes that `make test` uses, each with one thread
 WORKERS ?= 2
@@ -13,13 +13,12 @@ ARGS ?=
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --no-input --disable-pip-version-check
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal
+# rules and tests start `python`: that of .venv
+IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
+SNAKEMAKE := $(IN_VENV) $(BIN)/snakemake
+PYTEST := $(IN_VENV) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal
 SNAKEFILES := Snakefile workflow
 GENERATED := .venv/generated
-
-# rules run `python`: that of .venv, from whichever folder and shell make was called
-export PATH := $(CURDIR)/$(BIN):$(PATH)
-unexport PYTHONHOME
 
 .DEFAULT_GOAL := help
 .PHONY: help figures report test test-slow lint format lock clean clean-results
@@ -28,10 +27,10 @@ help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 figures: .venv/ready ## make all figures of the study that config.yaml names
-	$(BIN)/snakemake --resources gpu=1 $(ARGS)
+	$(SNAKEMAKE) --resources gpu=1 $(ARGS)
 
 report: .venv/ready ## pack all figures and tables with their captions into report.zip
-	$(BIN)/snakemake --report report.zip $(ARGS)
+	$(SNAKEMAKE) --report report.zip $(ARGS)
 
 test: .venv/ready ## run the tests, except those that are long or need a GPU
 	$(PYTEST) -m "not slow and not gpu" $(ARGS)
@@ -57,7 +56,7 @@ format: .venv/ready ## format all code and write the generated files
 
 lock: .venv/ready ## resolve pyproject.toml into the locks, with UPGRADE=--upgrade to the newest versions
 	$(PIP) install uv
-	envs/lock.sh $(UPGRADE)
+	$(IN_VENV) envs/lock.sh $(UPGRADE)
 
 clean: ## remove .venv and caches; results stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis src/carryover.egg-info
@@ -72,12 +71,12 @@ clean-results: ## remove all results, after asking
 .venv/locked: $(LOCK)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	    || { echo "Python 3.11 or newer is needed; say where: make PYTHON=/path/to/python3.11" >&2; exit 1; }
-	@echo "Installing $(LOCK) into .venv, once: some minutes"
+	@echo "Installing $(LOCK) into .venv, once: 2 minutes or more (Linux with CUDA: 3 GB to download, 6 GB on disk)"
 	$(PYTHON) -m venv --clear .venv
 ifneq ($(TORCH_INDEX),)
 	$(PIP) install --no-deps --index-url "$(TORCH_INDEX)" $$(grep -oE '^torch(vision)?==[^ ]+' $(LOCK))
 endif
-	$(PIP) install --require-hashes -r $(LOCK)
+	$(IN_VENV) envs/install-lock.sh $(LOCK)
 	@touch $@
 
 .venv/ready: pyproject.toml .venv/locked

@@ -1,4 +1,5 @@
 import re
+import sys
 from pathlib import Path
 from typing import get_args
 
@@ -11,6 +12,10 @@ from carryover.problems import ConfigError
 from carryover.workflow import load_workflow
 
 DOWNLOADED = get_args(RawSettings.model_fields["source"].annotation)
+
+
+# rules run `python`: that of this environment, also when it was not activated
+shell.prefix(f'command -v carryover > /dev/null || export PATH="{Path(sys.executable).parent}:$PATH"; ')
 
 
 configfile: "config.yaml"

@@ -1,4 +1,4 @@
 # Install the lock and the package into the conda environment that is active, from the root of the project.
 set -eu
-python -m pip --quiet --no-input install --require-hashes -r envs/requirements.lock
+envs/install-lock.sh envs/requirements.lock
 python -m pip --quiet --no-input install --no-deps --no-build-isolation --editable .

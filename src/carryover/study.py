@@ -78,53 +78,6 @@ class Grid(Settings):
     """Combinations to leave out: every run that has all of the given values."""
 
 
-class JobSettings(Settings):
-    """What one training job asks of the machine; changing it re-runs nothing."""
-
-    cpus: Annotated[int, Field(ge=1)] = 1
-    """CPU threads."""
-    gpus: Annotated[int, Field(ge=0, le=1)] = 0
-    """GPUs, 0 or 1; none are asked for with `device: cpu`."""
-    mem_mb: Annotated[int, Field(ge=100)] = 2000
-    """Memory in MB; half as much again at each retry."""
-    minutes: Annotated[int, Field(ge=1)] = 60
-    """Walltime. A job saves before it ends, stops, and the retry goes on."""
-    retries: Annotated[int, Field(ge=0)] = 3
-    """How often a job that failed or ran out of time is started again."""
-
-
-class Grid(Settings):
-    """Runs as combinations of settings: the product of axes, times settings that move together, less and more."""
-
-    seeds: list[Block] | None = None
-    """Blocks of seeds of these runs, if they are not the study's."""
-    job: JobSettings | None = None
-    """What a training job of these runs asks of the machine, if it is not the study's."""
-    recipe: Name | None = None
-    """Recipe that every run starts from (or an axis of that name)."""
-    product: dict[str, list[Any]] = {}
-    """Axes whose every combination is a run: `dataset`, `net`, `arm`, `recipe`, or any setting of a method."""
-    zip: dict[str, list[Any]] = {}
-    """Axes of equal length that move together."""
-    include: list[dict[str, Any]] = []
-    """Single combinations to add; each starts from the recipe alone."""
-    exclude: list[dict[str, Any]] = []
-    """Combinations to leave out: every run that has all of the given values."""
-
-
-class FigureSettings(Settings):
-    """One figure of a paper."""
-
-    draw: Literal["rate", "curves", "width", "sweeps", "diagnostics", "parameters", "imagenet"]
-    """Which drawing: see docs/methods/iterand.md."""
-    grids: Annotated[list[str], Field(min_length=1)]
-    """Grids whose runs it shows."""
-    x: list[str] = []
-    """The setting along the axis, for each grid (`sweeps` only)."""
-    split: Literal["val", "test"] = "test"
-    """Split whose accuracy is shown."""
-
-
 class IterandStudy(Settings):
     """Everything a study does with IteRand."""
 

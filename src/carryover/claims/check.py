@@ -1,6 +1,6 @@
 """Check claims on the runs of a study: find what may be compared, compare it, and say what follows."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isnan
@@ -70,15 +70,13 @@ def _check(claim: Claim, runs: Collection[Run]) -> Finding:
 def _reason(parts: Sequence[Part], verdict: Verdict) -> str:
     """Say what a verdict rests on: which parts decide it, and what was not tested and why."""
     tested = [part for part in parts if part.effect is not None]
-    told = []
-    if len(tested) > 1:
-        same = [part for part in tested if part.verdict is verdict]
-        told.append(f"{verdict} in {len(same)} of {len(tested)} parts")
-        if 0 < len(same) < len(tested):
-            told[0] += ": " + ", ".join(part.compared for part in same)
-    told += [
-        part.reason if len(parts) == 1 else f"{part.compared}: {part.reason}" for part in parts if part.reason
-    ]
+    same = [part.compared for part in tested if part.verdict is verdict]
+    told = [f"{verdict} in {len(same)} of {len(tested)} parts"] if len(tested) > 1 else []
+    if told and 0 < len(same) < len(tested):
+        told[0] += f" ({', '.join(same)})"
+    for reason in dict.fromkeys(part.reason for part in parts if part.reason):
+        concerned = [part.compared for part in parts if part.reason == reason]
+        told.append(reason if len(concerned) == len(parts) else f"{', '.join(concerned)}: {reason}")
     return "; ".join(told)
 
 
@@ -113,15 +111,16 @@ def _sums(check: Check, sweep: Sweep) -> dict[str, Weights]:
     sums = {here: weights for here in heres if (weights := _weights(check, sweep, here))}
     if check.over == "each" or not sums:
         return {_formula(check, sweep, here): weights for here, weights in sums.items()}
-    mean: Counter[tuple[str, float]] = Counter()
+    mean: defaultdict[tuple[str, float], float] = defaultdict(float)
     for weights in sums.values():
-        mean.update({key: weight / len(sums) for key, weight in weights.items()})
+        for key, weight in weights.items():
+            mean[key] += weight / len(sums)
     return {f"{_formula(check)}, mean over {_listed(list(sums))}": mean}
 
 
 def _weights(check: Check, sweep: Sweep, here: float) -> Weights:
     """Resolve the places of the terms; nothing is left where a place would be compared with itself."""
-    weights: Counter[tuple[str, float]] = Counter()
+    weights: defaultdict[tuple[str, float], float] = defaultdict(float)
     for term in check.terms:
         weights[term.arm, _resolved(term.at, sweep, here)] += term.sign
     return {key: weight for key, weight in weights.items() if weight}

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 from pandas import DataFrame
 
-from carryover.figures import iterand_diagnostics, iterand_parameters, iterand_rate, iterand_sweeps, iterand_width
+from carryover.figures import (
+    iterand_diagnostics,
+    iterand_imagenet,
+    iterand_parameters,
+    iterand_rate,
+    iterand_sweeps,
+    iterand_width,
+)
 from carryover.figures.settings import FigureSpec
 
 
@@ -24,7 +31,7 @@ DRAWINGS: dict[str, Drawing] = {
     "rate": Drawing(iterand_rate.tabulate_rate, iterand_rate.draw_rate),
     "curves": Drawing(iterand_rate.tabulate_curves, iterand_rate.draw_curves),
     "width": Drawing(iterand_width.tabulate_width, iterand_width.draw_width),
-    "imagenet": Drawing(iterand_width.tabulate_imagenet, iterand_width.draw_imagenet),
+    "imagenet": Drawing(iterand_imagenet.tabulate_imagenet, iterand_imagenet.draw_imagenet),
     "sweeps": Drawing(iterand_sweeps.tabulate_sweeps, iterand_sweeps.draw_sweeps),
     "diagnostics": Drawing(iterand_diagnostics.tabulate_diagnostics, iterand_diagnostics.draw_diagnostics),
     "parameters": Drawing(iterand_parameters.tabulate_parameters, iterand_parameters.draw_parameters),

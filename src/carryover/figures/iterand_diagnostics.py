@@ -5,14 +5,14 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from carryover.figures import style
-from carryover.figures.iterand_panels import draw_course, looks_by_rate, spread
+from carryover.figures.iterand_panels import draw_course, looks_by_rate, of_pair, spread
 from carryover.figures.iterand_tables import along
 from carryover.figures.settings import FigureSpec
 
 PANELS = {
-    "turnover": "mask turnover",
-    "never_kept": "weights never kept so far",
-    "drawn_by": "kept weights drawn by then",
+    "turnover": "mask turnover (%)",
+    "never_kept": "weights never kept so far (%)",
+    "drawn_by": "kept weights drawn by then (%)",
 }
 MOST_NETS = 5  # rows of panels that a page holds
 
@@ -46,19 +46,24 @@ def draw_diagnostics(table: DataFrame) -> Figure:
     """Draw three panels for each net, a line for each arm."""
     nets = list(table.groupby(["dataset", "net"], sort=False))
     figure, axes = style.new_figure(style.PAGE, 1.5 * len(nets) + 0.8, len(nets), len(PANELS))
-    most = int(table["n"].max())
-    for row, ((dataset, net), rows) in enumerate(nets):
-        for axis, (quantity, title) in zip(axes[row * len(PANELS) :], PANELS.items(), strict=False):
+    panels = iter(axes)
+    for (dataset, net), rows in nets:
+        for quantity in PANELS:
+            axis = next(panels)
             shown = rows[rows["quantity"] == quantity]
-            for (arm, rate), look in looks_by_rate(rows).items():
-                draw_course(
-                    axis, shown[(shown["arm"] == arm) & (shown["randomize_prob"].fillna(-1) == rate)], look, most
-                )
-            style.percent_axis(axis, f"{net} on {dataset}" if quantity == "turnover" else "")
-            if row == 0:
-                axis.set_title(title)
-            if row == len(nets) - 1:
-                axis.set_xlabel("epoch")
+            for pair, look in looks_by_rate(rows).items():
+                draw_course(axis, of_pair(shown, pair), look, int(table["n"].max()))
+            if quantity == "turnover":
+                axis.set_yscale("log")
+                axis.set_ylim(bottom=shown["mean"][shown["mean"] > 0].min() / 2)  # bands may reach below 0
+            style.percent_axis(axis, "")
+            if quantity == "turnover":
+                named = f"{net}, on {dataset}" if table["dataset"].nunique() > 1 else str(net)
+                axis.set_ylabel(named.replace(", ", "\n"))
+    for axis, title in zip(axes, PANELS.values(), strict=False):
+        axis.set_title(title)
+    for axis in axes[-len(PANELS) :]:
+        axis.set_xlabel("epoch")
     style.legend_above(figure, 4)
     style.note(figure, _remarks(table))
     return figure
@@ -67,8 +72,8 @@ def draw_diagnostics(table: DataFrame) -> Figure:
 def _remarks(table: DataFrame) -> str:
     every = " or ".join(f"{steps:g}" for steps in sorted(table["diagnose_every"].dropna().unique()))
     return (
-        f"Trainings on {', '.join(table['dataset'].unique())}; masks and weights only, no images of any split. {spread(table)} "
-        f"Turnover: weights whose place in the mask differs from that {every} steps before. "
+        f"Trainings on {', '.join(table['dataset'].unique())}: their masks and weights, no images of any split. "
+        f"{spread(table)} Turnover: weights whose place in the mask differs from that {every} steps before. "
         "Drawn by then: of the weights that the final mask keeps, those whose last draw was at this epoch or before; "
-        "edge-popup draws all of them at the start. "
+        "edge-popup draws all of them at the start."
     )

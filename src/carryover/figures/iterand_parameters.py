@@ -10,7 +10,7 @@ from carryover.figures.iterand_tables import final_accuracy, with_counts
 from carryover.figures.settings import FigureSpec
 
 _ROW = 0.19  # inches
-_FIRST, _SECOND, _LAST = 0.2, 0.31, 0.42  # right ends of the columns before the accuracies, of the width
+_WEIGHTS, _LEFT = 0.31, 0.42  # right ends of the columns before the accuracies, of the width
 
 
 def tabulate_parameters(results: DataFrame, spec: FigureSpec) -> DataFrame:
@@ -22,18 +22,18 @@ def tabulate_parameters(results: DataFrame, spec: FigureSpec) -> DataFrame:
 def draw_parameters(table: DataFrame) -> Figure:
     """Draw a row for each net: its weights, what is left of them, and the accuracy of each arm."""
     nets = list(table.groupby(["dataset", "net"], sort=False))
-    figure, (axis,) = style.new_figure(style.PAGE, _ROW * (len(nets) + 3) + 0.5)
+    figure, (axis,) = style.new_figure(style.PAGE, _ROW * (len(nets) + 4) + 0.3)
     axis.set_axis_off()
     axis.set_xlim(0, 1)
-    axis.set_ylim(len(nets) + 0.2, -2.4)
+    axis.set_ylim(len(nets) - 0.4, -3.5)
     arms = arms_in(table)
-    ends = [_LAST + (1 - _LAST) * (index + 1) / len(arms) for index in range(len(arms))]
+    ends = [_LEFT + (1 - _LEFT) * (index + 1) / len(arms) for index in range(len(arms))]
     _header(axis, table, dict(zip(arms, ends, strict=True)))
     for row, ((dataset, net), own) in enumerate(nets):
-        axis.text(0, row, f"{net} on {dataset}", va="center")
+        axis.text(0, row, f"{net} on {dataset}" if table["dataset"].nunique() > 1 else f"{net}", va="center")
         pruned = own[own["arm"] != "dense"]
-        _cell(axis, _SECOND, row, _counts(own["num_weights"]))
-        _cell(axis, _LAST, row, _counts(pruned["num_left"]))
+        _cell(axis, _WEIGHTS, row, _counts(own["num_weights"]))
+        _cell(axis, _LEFT, row, _counts(pruned["num_left"]))
         for arm, end in zip(arms, ends, strict=True):
             found = own[own["arm"] == arm]
             _cell(axis, end, row, _accuracy(found, int(table["n"].max())) if len(found) else "")
@@ -44,16 +44,17 @@ def draw_parameters(table: DataFrame) -> Figure:
 
 def _header(axis: Axes, table: DataFrame, ends: dict[str, float]) -> None:
     split = SPLITS[table["split"].iloc[0]]
-    first = (_LAST + min(ends.values()) - (1 - _LAST) / len(ends)) / 2
-    axis.text(1, -2, f"{split} accuracy (%)", ha="right", va="center")
-    axis.plot([first + 0.02, 1], [-1.5, -1.5], color="black", linewidth=0.4)
-    axis.text(0, -0.95, "net", va="center")
-    for place, name in ((_SECOND, "weights"), (_LAST, "left"), *((end, None) for end in ends.values())):
-        if name:
-            axis.text(place, -0.95, name, ha="right", va="center")
-    for arm, end in ends.items():
-        axis.text(end, -0.95, style.METHODS[arm].label, ha="right", va="center")
-    for height in (-2.4, -0.5):
+    axis.text(1, -2.9, f"{split} accuracy (%)", ha="right", va="center")
+    axis.plot([_LEFT + 0.03, 1], [-2.4, -2.4], color="black", linewidth=0.4)
+    heads = {arm: style.METHODS[arm].label.replace(" ", "\n", 1) for arm in ends}
+    axis.text(0, -0.9, "net", va="bottom")
+    for place, name in (
+        (_WEIGHTS, "weights"),
+        (_LEFT, "left"),
+        *((end, heads[arm]) for arm, end in ends.items()),
+    ):
+        axis.text(place, -0.9, name, ha="right", va="bottom", multialignment="right")
+    for height in (-3.4, -0.6):
         axis.axhline(height, color="black", linewidth=0.6)
 
 

@@ -1,5 +1,7 @@
 """Figure 1: how much to redraw. Accuracy against r, and along the training."""
 
+from dataclasses import replace
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from pandas import DataFrame
@@ -7,10 +9,12 @@ from pandas import DataFrame
 from carryover.figures import style
 from carryover.figures.iterand_panels import (
     NOT_OURS,
-    accuracy_axis,
+    SPLITS,
+    accuracy_axes,
     draw_course,
     draw_means,
     looks_by_rate,
+    of_pair,
     panels,
     source,
     spread,
@@ -42,7 +46,7 @@ def draw_rate(table: DataFrame) -> Figure:
         axis.set_xticks(range(len(rates)), [f"{rate:g}" for rate in rates])
         axis.set_title(f"{net} on {dataset}")
         axis.set_xlabel(CHANCE)
-    accuracy_axis(axes[0], table)
+    accuracy_axes(axes, table)
     style.legend_above(figure, 2 if len(nets) == 1 else 5)
     levels = "Dotted: the level of edge-popup, which is r = 0. r = 1 is naive randomization."
     style.note(figure, f"{source(table)} {spread(table)} After the last epoch. {levels} {NOT_OURS}")
@@ -57,7 +61,12 @@ def _rate_panel(axis: Axes, rows: DataFrame, most: int) -> None:
         plain = style.METHODS[f"popup-{weights}"]
         for popup in own[own["arm"] == f"popup-{weights}"].itertuples():
             axis.axhline(popup.mean, color=plain.color, linestyle=":", linewidth=0.8)
-            axis.plot([popup.place], [popup.mean], **{**plain.drawn(), "linestyle": "none"}, zorder=3)
+            axis.plot(
+                [popup.place],
+                [popup.mean],
+                **{**plain.drawn(), "linestyle": "none", "markersize": 6},
+                zorder=3,
+            )
     draw_means(axis, rows[rows["arm"] == "dense"], "place", style.METHODS["dense"], most)
 
 
@@ -81,16 +90,17 @@ def draw_curves(table: DataFrame) -> Figure:
     """Draw accuracy over epochs, a panel for each net and distribution of weights, a line for each r."""
     pairs = list(table.groupby(["dataset", "net", "weights"], sort=False))
     figure, axes = panels(len(pairs), 2.3)
+    first: dict[object, Axes] = {}
     for axis, ((dataset, net, weights), rows) in zip(axes, pairs, strict=True):
-        _curve_panel(axis, rows, int(table["n"].max()))
+        for pair, look in looks_by_rate(rows).items():
+            named = replace(look, label=look.label.replace(f" ({str(weights).upper()})", ""))
+            draw_course(axis, of_pair(rows, pair), named, int(table["n"].max()))
+        axis.sharey(first.setdefault((dataset, net), axis))
         axis.set_title(f"{net} on {dataset}, {str(weights).upper()}")
         axis.set_xlabel("epoch")
         axis.legend(loc="lower right")
-    accuracy_axis(axes[0], table)
-    style.note(figure, f"{source(table)} {spread(table)} {NOT_OURS}")
+    accuracy_axes(axes, table)
+    split = SPLITS[table["split"].iloc[0]]
+    seen = f"Accuracy on the {split} images along the training. Edge-popup is r = 0, r = 1 is naive randomization."
+    style.note(figure, f"{source(table)} {spread(table)} {seen} {NOT_OURS}")
     return figure
-
-
-def _curve_panel(axis: Axes, rows: DataFrame, most: int) -> None:
-    for (arm, rate), look in looks_by_rate(rows, "edge-popup, r = 0").items():
-        draw_course(axis, rows[(rows["arm"] == arm) & (rows["randomize_prob"].fillna(-1) == rate)], look, most)

@@ -22,10 +22,16 @@ def described(results: DataFrame) -> DataFrame:
     unknown = [arm for arm in results["arm"].unique() if arm not in METHODS]
     if unknown:
         known = ", ".join(METHODS)
-        raise ValueError(f"no figure can show the arm {unknown[0]!r}: give it a look in figures/style.py; known: {known}")
+        raise ValueError(
+            f"no figure can show the arm {unknown[0]!r}: give it a look in METHODS of figures/style.py; known: {known}"
+        )
     runs = results.drop_duplicates("run").set_index("run")
     nets = {run: net_names(settings) for run, settings in runs.to_dict("index").items()}
-    rate = results["randomize_prob"] if "randomize_prob" in results else results["seed"].map(lambda _: float("nan"))
+    rate = (
+        results["randomize_prob"]
+        if "randomize_prob" in results
+        else results["seed"].map(lambda _: float("nan"))
+    )
     return results.assign(
         net=results["run"].map(lambda run: nets[run][0]),
         family=results["run"].map(lambda run: nets[run][1]),
@@ -56,10 +62,12 @@ def final_accuracy(results: DataFrame, split: str, keys: Sequence[str] = ()) -> 
     value = seeds[f"{split}_accuracy"]
     if value[~seeds["diverged"]].isna().any():
         run = seeds["run"][value.isna() & ~seeds["diverged"]].iloc[0]
-        raise ValueError(f"{run} has no {split} accuracy: its data set has no such split; set `split` of the figure")
+        raise ValueError(
+            f"{run} has no {split} accuracy: its data set has no such split; set `split` of the figure"
+        )
     text = seeds["seed"].astype(str) + ":" + value.map(str).where(~seeds["diverged"], "diverged")
     rows = seeds.assign(split=split, value=value, text=text)
-    groups = rows.groupby([*POINT, *keys, "run", "split"], sort=False, dropna=False)
+    groups = rows.groupby([*_point(keys), "run", "split"], sort=False, dropna=False)
     table = groups["value"].agg(mean="mean", sd="std", n="count").reset_index()
     table["diverged"] = groups["diverged"].sum().to_numpy(int)
     table["per_seed"] = groups["text"].agg(" ".join).to_numpy()
@@ -84,7 +92,7 @@ def along(results: DataFrame, metric: str, split: str, keys: Sequence[str] = ())
     # a training records its loss, or that it diverged, at the end of each epoch
     epoch_steps = shown[shown["split"] == "train"].groupby("run")["step"].min()
     diverged = shown[shown["metric"] == "diverged"].groupby("run")["seed"].nunique()
-    groups = rows.groupby([*POINT, *keys, "run", "split", "step"], sort=False, dropna=False)
+    groups = rows.groupby([*_point(keys), "run", "split", "step"], sort=False, dropna=False)
     table = groups["value"].agg(mean="mean", sd="std", n="count").reset_index()
     table["epoch"] = table["step"] / table["run"].map(epoch_steps)
     table["diverged"] = table["run"].map(diverged).fillna(0).astype(int)
@@ -93,18 +101,22 @@ def along(results: DataFrame, metric: str, split: str, keys: Sequence[str] = ())
 
 def _ordered(table: DataFrame, keys: Sequence[str]) -> DataFrame:
     _check_points(table, keys)
-    place = table.groupby(["dataset", "net"], sort=False).ngroup()
-    rank = table["arm"].map(list(METHODS).index)
-    ordered = table.assign(place=place, rank=rank).sort_values(["place", "rank", *keys], kind="stable")
-    return ordered.drop(columns=["place", "rank"]).reset_index(drop=True)
+    net = table.groupby(["dataset", "net"], sort=False).ngroup()
+    arm = table["arm"].map(list(METHODS).index)
+    ordered = table.assign(_net=net, _arm=arm).sort_values(["_net", "_arm", *keys], kind="stable")
+    return ordered.drop(columns=["_net", "_arm"]).reset_index(drop=True)
+
+
+def _point(keys: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys([*POINT, *keys]))
 
 
 def _check_points(table: DataFrame, keys: Sequence[str]) -> None:
-    point = [*POINT, *keys]
-    twice = table[table.duplicated(point, keep=False)]
-    if len(twice):
-        runs = twice.loc[(twice[point].fillna("") == twice[point].fillna("").iloc[0]).all(axis=1), "run"].unique()
+    point = table[_point(keys)].astype(object).fillna("")
+    twice = point.duplicated(keep=False)
+    if twice.any():
+        runs = table.loc[(point == point[twice].iloc[0]).all(axis=1), "run"].unique()
         raise ValueError(
             f"{runs[0]} and {runs[1]} fall on one point of the figure: name grids whose runs differ in what the "
-            f"figure shows ({', '.join(['dataset', 'net', 'arm', *keys])})"
+            f"figure shows ({', '.join(dict.fromkeys(['dataset', 'net', 'arm', *keys]))})"
         )

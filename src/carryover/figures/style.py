@@ -19,7 +19,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import FuncFormatter
 from numpy import linspace, ndarray
 
 from carryover.io.files import replacing
@@ -116,7 +116,8 @@ def shades(look: Look, labels: Sequence[str]) -> list[Look]:
 def _mixed(color: str, step: float) -> str:
     """Lighten a colour by mixing it with white (`step` below 0), or darken it with black (above 0)."""
     aim = 1.0 if step < 0 else 0.0
-    return to_hex([(1 - abs(step)) * part + abs(step) * aim for part in to_rgb(color)])
+    red, green, blue = ((1 - abs(step)) * part + abs(step) * aim for part in to_rgb(color))
+    return to_hex((red, green, blue))
 
 
 @contextmanager
@@ -145,13 +146,16 @@ def line_with_band(
     mean: Real[ndarray, " points"],
     sd: Real[ndarray, " points"],
     look: Look,
+    markers: int | list[int] | None = None,
 ) -> None:
     """Draw a mean as a line with markers, and one standard deviation to both sides as a band.
 
-    Where `sd` is nan (a single seed) there is no band.
+    Where `sd` is nan (a single seed) there is no band. `markers` says at which points there are markers, as
+    matplotlib's `markevery` does; fewer markers make the band lighter too.
     """
-    axis.plot(x, mean, **look.drawn())
-    axis.fill_between(x, mean - sd, mean + sd, color=look.color, alpha=0.18, linewidth=0)
+    axis.plot(x, mean, **look.drawn(), markevery=markers)
+    alpha = 0.18 if markers is None else 0.1
+    axis.fill_between(x, mean - sd, mean + sd, color=look.color, alpha=alpha, linewidth=0)
 
 
 def points_with_bars(
@@ -217,9 +221,9 @@ def legend_above(figure: Figure, columns: int) -> None:
 
 
 def percent_axis(axis: Axes, quantity: str) -> None:
-    """Label the vertical axis `quantity (%)`; the data are fractions."""
-    axis.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
-    axis.set_ylabel(f"{quantity} (%)")
+    """Count the vertical axis in percent, labelled `quantity (%)` unless that is empty; the data are fractions."""
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.5g}"))
+    axis.set_ylabel(f"{quantity} (%)" if quantity else "")
 
 
 @house_style()

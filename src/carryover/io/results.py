@@ -32,7 +32,9 @@ def read_results(manifests: Sequence[Path]) -> DataFrame:
     for path in manifests:
         run, block, own = _block(path)
         if settings.setdefault(run, own) != own:
-            raise ValueError(f"{path}: its settings differ from those of another block of {run}: delete the older")
+            raise ValueError(
+                f"{path}: its settings differ from those of another block of {run}: delete the older"
+            )
         tables.append(_metrics(path, run).assign(block=block))
     rows = pandas.concat(tables, ignore_index=True)
     _check_seeds(rows)
@@ -48,14 +50,14 @@ def per_seed(results: DataFrame) -> DataFrame:
     has no accuracy, loss or counts. Wall times are in the manifests only.
     """
     key = ["run", "seed"]
-    steps = results.groupby(key, sort=False)["step"].max()
+    end = results.groupby(key, sort=False)["step"].transform("max")
     settings = [column for column in results.columns if column not in OBSERVATION]
     seeds = results.drop_duplicates(key)[[*key, *settings]].set_index(key)
     diverged = results[results["metric"] == "diverged"].set_index(key).index
-    last = results[results["step"] == results.set_index(key).index.map(steps)]
+    last = results[results["step"] == end]
     name = last["metric"].where(last["split"] == "none", last["split"] + "_" + last["metric"])
     values = last.assign(name=name).pivot(index=key, columns="name", values="value")
-    seeds["steps"] = steps
+    seeds["steps"] = last.drop_duplicates(key).set_index(key)["step"]
     seeds["diverged"] = seeds.index.isin(diverged)
     for column in (*ENDS, *COUNTS):
         seeds[column] = values[column] if column in values else float("nan")
@@ -75,7 +77,9 @@ def _block(path: Path) -> tuple[str, str, dict[str, object]]:
     manifest = read_manifest(path)
     run = manifest.record.get("run")
     if METRICS not in manifest.outputs or not isinstance(run, str) or not manifest.spec or not manifest.seeds:
-        raise ValueError(f"{path} is not the manifest of a training block: give those of results/<study>/iterand")
+        raise ValueError(
+            f"{path} is not the manifest of a training block: give those of results/<study>/iterand"
+        )
     flat = _flat(json.loads(manifest.spec))
     arm = flat["method"] if flat["method"] == "dense" else f"{flat['method']}-{flat['weights']}"
     return run, manifest.seeds, {"arm": arm, **flat}
@@ -118,4 +122,6 @@ def _check_seeds(rows: DataFrame) -> None:
     twice = blocks[blocks.duplicated(["run", "seed"])]
     if len(twice):
         run, seed, block = twice.iloc[0][["run", "seed", "block"]]
-        raise ValueError(f"seed {seed} of {run} is in block {block} and in another one: keep one of the two blocks")
+        raise ValueError(
+            f"seed {seed} of {run} is in block {block} and in another one: keep one of the two blocks"
+        )

@@ -39,7 +39,7 @@ def rebuild(
 
 def _replay(
     kept: Float[Tensor, " kept"],
-    events: Int[Tensor, " kept"],
+    events: Int[Tensor, " stored"],
     mask: Bool[Tensor, "*shape"],
     name: str,
     run: PopupRun,

@@ -1,9 +1,6 @@
 """Masked layers: any module with linear or convolution layers, its weights frozen and masked by scores."""
 
-from dataclasses import replace
-
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import parametrize
@@ -27,20 +24,6 @@ def prunable(net: nn.Module) -> dict[str, int]:
         elif isinstance(module, _ConvNd):
             found[key] = module.in_channels // module.groups * module.weight[0, 0].numel()
     return found
-
-
-def subnetwork_weights(
-    weights: dict[str, Float[Tensor, "block *shape"]],
-    scores: dict[str, Float[Tensor, "block *shape"]],
-    rule: MaskRule,
-) -> dict[str, Float[Tensor, "block *shape"]]:
-    """Multiply the weights of a block of nets by the masks of their scores.
-
-    Gradients reach every score as dL/dw * theta, pruned weights included, and no weight.
-    Source: IteRand, section 3 (straight-through gradient of edge-popup).
-    """
-    masks = masks_of(scores, rule)
-    return {name: weights[name] * masks[name] for name in scores}
 
 
 class _Popup(nn.Module):
@@ -83,7 +66,7 @@ def masked(
             layer.weight.copy_(drawn)
             if layer.bias is not None:
                 layer.bias.zero_()
-        parametrize.register_parametrization(layer, "weight", _Popup(popup.to(layer.weight), replace(rule)))
+        parametrize.register_parametrization(layer, "weight", _Popup(popup.to(layer.weight), rule))
     return net
 
 

@@ -29,8 +29,8 @@ from carryover.sparse.layers import prunable
 from carryover.stages._cli import pick_device, seeds_of, set_threads, stage_parser
 
 RunT = TypeVar("RunT", bound=Training)
-STACKED_WEIGHTS = 200_000
-"""Nets up to this many weights, without convolutions, train faster stacked on a CPU (benchmarks/stack.py)."""
+STACKED_WEIGHTS = {"mlp": 200_000, "conv": 40_000}
+"""Nets of these kinds up to this many weights train faster stacked on a CPU (benchmarks/stack.py)."""
 
 
 @dataclass(frozen=True)
@@ -140,10 +140,14 @@ def open_source(path: Path, run: Training, like: Tensor) -> Source:
 
 def groups(seeds: tuple[int, ...], run: Training, source: Source) -> list[tuple[int, ...]]:
     """Split a block into groups of seeds that train together: all of them, or each on its own."""
+    # torch's autocast does not reach convolutions inside vmap: stacked, they would silently stay fp32
+    unstackable = run.precision == "bf16" and run.net.kind != "mlp"
+    if run.stack == "always" and unstackable:
+        raise ValueError("stack 'always' cannot train convolutions in precision bf16: use stack auto or never")
     if run.stack == "auto":
         net = build_net(run.net, source.image_shape, source.num_classes, affine=False)
         num_weights = sum(net.get_parameter(name).numel() for name in prunable(net))
-        together = run.net.kind == "mlp" and num_weights <= STACKED_WEIGHTS
+        together = num_weights <= STACKED_WEIGHTS.get(run.net.kind, 0) and not unstackable
     else:
         together = run.stack == "always"
     return [seeds] if together else [(seed,) for seed in seeds]

@@ -20,7 +20,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = stage_parser(__doc__, inputs=inputs, outputs=outputs).parse_args(argv)
     read_manifest(args.manifest)
     tables = {name: load_table(getattr(args, name)) for name in TABLES}
-    panels = [table.astype(object).assign(panel=letter) for letter, table in zip("abcd", tables.values(), strict=True)]
+    panels = [
+        table.astype(object).assign(panel=letter)
+        for letter, table in zip("abcd", tables.values(), strict=True)
+    ]
     together = pandas.concat(panels, ignore_index=True)
     save_table(args.table, plain_rows(together[["panel", *together.columns.drop("panel")]]))
     save_figure(draw(tables), args.pdf, args.png)

@@ -153,3 +153,18 @@ def test_a_redraw_does_not_depend_on_the_mask_or_on_other_events(lab):
         both = (nets[0].masks[name][0] == 0) & (nets[1].masks[name][1] == 0)
         assert both.any()
         assert torch.equal(nets[0].weights[name][0][both], nets[1].weights[name][1][both])
+
+
+def test_the_number_of_threads_does_not_change_what_an_event_draws(lab):
+    run = lab.run(net={"kind": "mlp", "hidden": [400, 200]})  # large enough for torch to share out
+    usual = torch.get_num_threads()
+    found = []
+    try:
+        for num_threads in (1, 2):
+            torch.set_num_threads(num_threads)
+            tickets = lab.draw(run, (0, 1))
+            redraw(tickets, run, 3, never(tickets))
+            found.append(tickets.weights)
+    finally:
+        torch.set_num_threads(usual)
+    assert same(*found)
