@@ -11,7 +11,9 @@ import torch
 def cpu_name() -> str:
     """Name the processor and what it offers for bfloat16."""
     text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    model = next((line.split(":")[1].strip() for line in text.splitlines() if line.startswith("model name")), "")
+    model = next(
+        (line.split(":")[1].strip() for line in text.splitlines() if line.startswith("model name")), ""
+    )
     features = [name for name in ("avx512_bf16", "amx_bf16") if name in text]
     return f"{model or platform.processor()} ({', '.join(features) or 'no bf16 instructions'})"
 

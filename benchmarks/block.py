@@ -21,15 +21,13 @@ def train(images: Path, folder: Path, method: str, seeds: str) -> float:
     """Run the command of a training stage with one thread; return its wall time in seconds."""
     run = load_workflow({"study": "demo"}, ROOT).runs[f"digits-mlp32-{method}-ku"]
     out = folder / run.name / seeds
-    command = [
+    command: list[str | Path] = [
         sys.executable, "-m", f"carryover.stages.{run.settings.stage}", "--spec", run.spec, "--code", "0",
         "--seeds", seeds, "--device", "cpu", "--images", images, "--metrics", out / "metrics.csv",
         "--nets", out / "nets.safetensors", "--manifest", out / "manifest.json", "--work", folder / "work",
     ]  # fmt: skip
     began = time.perf_counter()
-    subprocess.run(
-        command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL
-    )
+    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL)
     return time.perf_counter() - began
 
 
@@ -43,7 +41,15 @@ def main() -> None:
         folder = Path(name)
         images = folder / "digits.safetensors"
         spec = canonical(load_workflow({"study": "demo"}, ROOT).study.datasets["digits"])
-        prepare = [sys.executable, "-m", "carryover.stages.prepare_digits", "--spec", spec, "--images", images]
+        prepare: list[str | Path] = [
+            sys.executable,
+            "-m",
+            "carryover.stages.prepare_digits",
+            "--spec",
+            spec,
+            "--images",
+            images,
+        ]
         subprocess.run(prepare, check=True)
         for method in ("popup", "iterand"):
             together, apart = [], []
@@ -52,9 +58,16 @@ def main() -> None:
                 apart.append(sum(train(images, folder / f"a{number}", method, f"s{s}") for s in range(5)))
             ratio = statistics.median(a / t for a, t in zip(apart, together, strict=True))
             rows.append(
-                [method, f"{statistics.median(together):.1f}", f"{statistics.median(apart):.1f}", f"{ratio:.1f}"]
+                [
+                    method,
+                    f"{statistics.median(together):.1f}",
+                    f"{statistics.median(apart):.1f}",
+                    f"{ratio:.1f}",
+                ]
             )
-    told = [f"1,496 steps of the demo's recipe, median of n = {rounds} rounds; start-up of Python and torch included."]
+    told = [
+        f"1,496 steps of the demo's recipe, median of n = {rounds} rounds; start-up of Python and torch included."
+    ]
     write_report("block", "Five seeds in one process", told, rows)
 
 

@@ -21,9 +21,10 @@ from carryover.nets.settings import ConvSettings
 
 BATCH, EVERY = 128, 300
 NET = ConvSettings(kind="conv", depth=6)
-COMMON = {"dataset": "none", "net": NET, "epochs": 1}
-MULTIPLY_ADDS = {"conv": [(3, 64, 32), (64, 64, 32), (64, 128, 16), (128, 128, 16), (128, 256, 8), (256, 256, 8)],
-                 "linear": [(4096, 256), (256, 256), (256, 10)]}  # fmt: skip
+CONVOLUTIONS = [(3, 64, 32), (64, 64, 32), (64, 128, 16), (128, 128, 16), (128, 256, 8), (256, 256, 8)]
+"""Channels in, channels out, side of the image."""
+LINEAR = [(4096, 256), (256, 256), (256, 10)]
+"""Features in, features out."""
 
 
 def plain() -> Callable[[], None]:
@@ -37,7 +38,7 @@ def plain() -> Callable[[], None]:
 
     def step() -> None:
         optimizer.zero_grad()
-        nn.functional.cross_entropy(net(images[0]), labels[0]).backward()
+        torch.autograd.backward(nn.functional.cross_entropy(net(images[0]), labels[0]))
         optimizer.step()
 
     return step
@@ -51,7 +52,7 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
 
 def dense(precision: str) -> Callable[[], None]:
     """Make our step of weight training."""
-    run = DenseRun(**COMMON, method="dense", lr=0.01, precision=precision)
+    run = DenseRun(dataset="none", net=NET, epochs=1, method="dense", lr=0.01, precision=precision)
     nets = draw_nets(build_net(NET, (3, 32, 32), 10, affine=True), [0], run, torch.zeros(()))
     optimizer = MomentumSgd(nets.parameters, momentum=0.9, weight_decay=1e-4)
     images, labels = batch()
@@ -65,7 +66,7 @@ def dense(precision: str) -> Callable[[], None]:
 def masked(precision: str) -> tuple[Callable[[], None], Callable[[], None]]:
     """Make our step of the popup scores, and one redraw event."""
     run = IterandRun(
-        **COMMON, method="iterand", score_lr=0.3, sparsity=0.5, randomize_every=EVERY, randomize_prob=0.1,
+        dataset="none", net=NET, epochs=1, method="iterand", score_lr=0.3, sparsity=0.5, randomize_every=EVERY, randomize_prob=0.1,
         precision=precision,
     )  # fmt: skip
     tickets = draw_tickets(build_net(NET, (3, 32, 32), 10, affine=False), [0], run, torch.zeros(()))
@@ -79,7 +80,7 @@ def masked(precision: str) -> tuple[Callable[[], None], Callable[[], None]]:
     return step, lambda: redraw(tickets, run, 1, redrawn)
 
 
-def timed(step: Callable[[], None]) -> float:
+def timed(step: Callable[[], object]) -> float:
     """Time one call, in seconds."""
     began = time.perf_counter()
     step()
@@ -94,8 +95,8 @@ def gemm_peak(dtype: torch.dtype, size: int = 2048) -> float:
 
 def step_flops() -> float:
     """Count the multiply-adds of forward and backward (three products; the first layer has no input gradient)."""
-    convolutions = [2 * BATCH * i * o * 9 * side**2 for i, o, side in MULTIPLY_ADDS["conv"]]
-    linear = [2 * BATCH * i * o for i, o in MULTIPLY_ADDS["linear"]]
+    convolutions = [2.0 * BATCH * i * o * 9 * side**2 for i, o, side in CONVOLUTIONS]
+    linear = [2.0 * BATCH * i * o for i, o in LINEAR]
     return 3 * sum(convolutions + linear) - convolutions[0]
 
 

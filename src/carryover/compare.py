@@ -136,7 +136,7 @@ def differing_settings(first: "DataFrame", second: "DataFrame") -> dict[str, tup
         name for name in first.columns if name in second and (name in SETTINGS or name.startswith("net."))
     ]
     one, other = (table.drop_duplicates("run").set_index("run")[names] for table in (first, second))
-    both = one.join(other, how="inner", lsuffix=" 1", rsuffix=" 2")
+    both = one.merge(other, left_index=True, right_index=True, suffixes=(" 1", " 2"))
     found = {}
     for name in names:
         pairs = both[[f"{name} 1", f"{name} 2"]].dropna().to_numpy(object)

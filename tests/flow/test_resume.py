@@ -32,7 +32,8 @@ def images(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "digits.safetensors"
     spec = '{"source":"digits"}'
     subprocess.run(
-        [sys.executable, "-m", "carryover.stages.prepare_digits", "--spec", spec, "--images", path], check=True
+        [sys.executable, "-m", "carryover.stages.prepare_digits", "--spec", spec, "--images", path],
+        check=True,
     )
     return path
 
@@ -68,7 +69,7 @@ def first_save(folder, process):
 
 def test_three_kills_change_no_byte(images, uninterrupted, tmp_path):
     run, expected = uninterrupted
-    moments = random.Random(1)  # noqa: S311
+    moments = random.Random(1)
     killed = 0
     for _ in range(3):
         process = subprocess.Popen(command(images, tmp_path, run))

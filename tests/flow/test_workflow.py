@@ -1,4 +1,4 @@
-"""The whole workflow on the tiny study: it finishes, then has nothing to do, and re-runs exactly what a change reaches."""
+"""The whole workflow on the tiny study: it finishes, then has nothing to do; a change re-runs what it reaches."""
 
 import json
 import sys
@@ -32,7 +32,16 @@ def editable(finished):
 def test_every_figure_and_table_is_there(finished):
     figures = finished.folder / "results/tiny/figures/iterand"
     names = {path.stem for path in figures.glob("*.pdf")}
-    assert names == {"fig1", "fig1-curves", "fig2", "ablations", "diagnostics", "parameters", "theory", "claims"}
+    assert names == {
+        "fig1",
+        "fig1-curves",
+        "fig2",
+        "ablations",
+        "diagnostics",
+        "parameters",
+        "theory",
+        "claims",
+    }
     assert names == {path.stem for path in figures.glob("*.png")}
     assert (finished.folder / "results/tiny/iterand/claims.csv").stat().st_size > 0
 

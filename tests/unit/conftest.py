@@ -86,7 +86,8 @@ def observed(method: str, accuracy: float, epochs: int, splits: Iterable[str]) -
     rows = [row("train", EPOCH_STEPS * (e + 1), "loss", 1.0) for e in range(epochs)]
     for split in splits:
         rows += [
-            row(split, EPOCH_STEPS * (e + 1), "accuracy", accuracy * ((e + 1) / epochs)) for e in range(epochs)
+            row(split, EPOCH_STEPS * (e + 1), "accuracy", accuracy * ((e + 1) / epochs))
+            for e in range(epochs)
         ]
         rows += [row(split, end, "loss", 1 - accuracy)]
     rows += [row("none", end, "num_weights", 1000.0)]

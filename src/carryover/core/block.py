@@ -31,14 +31,17 @@ def call(
     `net` gives the architecture only; `tensors` holds all of its parameters and buffers, stacked. Buffers
     (batch-norm statistics) are updated in place. Convolutions of a block of one run without `vmap`, in the
     memory format that CPUs and GPUs prefer; nets without any run the same way in every block, to the last bit.
-    With `bf16` the matrix products run in bfloat16; autocast is
-    entered anew at every call, since it keeps casts of parameters for as long as it lasts.
+    With `bf16` the matrix products run in bfloat16; autocast is entered anew at every call, since it keeps
+    casts of parameters for as long as it lasts.
     """
+    logits: Tensor
     with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"):
         if len(images) > 1 or not any(isinstance(module, _ConvNd) for module in net.modules()):
-            return vmap(lambda own, x: functional_call(net, own, (x,)))(tensors, images)
-        own = {name: tensor[0] for name, tensor in tensors.items()}
-        return functional_call(net, own, (images[0].to(memory_format=torch.channels_last),))[None]  # type: ignore[no-any-return]
+            logits = vmap(lambda own, x: functional_call(net, own, (x,)))(tensors, images)
+        else:
+            own = {name: tensor[0] for name, tensor in tensors.items()}
+            logits = functional_call(net, own, (images[0].to(memory_format=torch.channels_last),))[None]
+    return logits
 
 
 def cross_entropy(

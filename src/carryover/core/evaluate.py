@@ -19,16 +19,16 @@ def evaluate(predict: Predict, split: SplitBatches, num_nets: int) -> dict[str, 
 
     Sums are exact counts and fp64, so the batch size does not show in the result beyond the logits' rounding.
     """
-    count, right, loss = 0, 0, 0
+    count, right, loss = 0, [], []
     for images, labels in split:
         both = labels.expand(num_nets, -1)
         logits = predict(images.expand(num_nets, *images.shape))
-        right = right + (logits.argmax(-1) == both).sum(-1)
-        loss = loss + cross_entropy(logits, both).double() * len(labels)
+        right.append((logits.argmax(-1) == both).sum(-1))
+        loss.append(cross_entropy(logits, both).double() * len(labels))
         count += len(labels)
-    assert isinstance(right, Tensor), "an empty split has no accuracy"
-    assert isinstance(loss, Tensor)
-    return {"accuracy": (right.double() / count).tolist(), "loss": (loss / count).tolist()}
+    assert count, "an empty split has no accuracy"
+    accuracies, losses = torch.stack(right).sum(0).double() / count, torch.stack(loss).sum(0) / count
+    return {"accuracy": accuracies.tolist(), "loss": losses.tolist()}
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from carryover.data.recipes import Augmentation
 class Normaliser:
     """Turns stored uint8 images into network inputs: (images / max_value - mean) / std, per channel."""
 
-    def __init__(self, max_value: float | int, mean: Sequence[float], std: Sequence[float], like: Tensor):
+    def __init__(self, max_value: float, mean: Sequence[float], std: Sequence[float], like: Tensor):
         """Make the constants in the dtype and on the device of `like`."""
         self.dtype, self.max_value = like.dtype, max_value
         self.mean = torch.tensor(mean).to(like)[:, None, None]
@@ -83,5 +83,5 @@ def evaluation_batches(
     """Cut a split into normalised batches in its stored order; the last may be smaller."""
     return [
         (normaliser.normalise(normaliser.unit(part)), own)
-        for part, own in zip(images.split(batch_size), labels.split(batch_size), strict=True)
+        for part, own in zip(torch.split(images, batch_size), torch.split(labels, batch_size), strict=True)
     ]

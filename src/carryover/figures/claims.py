@@ -160,13 +160,9 @@ def _numbers(claim: DataFrame, parts: DataFrame) -> Iterator[str]:
     tested = parts[parts["n"] > 0]
     if tested.empty:
         return
-    effect, low, high = (
-        f"{100 * value:+.1f}" for value in claim[["effect", "low", "high"]].to_numpy(float)[0]
-    )
-    yield (
-        f"{effect} [{low}, {high}]".replace("-", "\N{MINUS SIGN}")
-        if low != "+nan"
-        else f"{effect}, no spread"
+    effect, low, high = 100 * claim[["effect", "low", "high"]].to_numpy(float)[0]
+    yield _signed(
+        f"{effect:+.1f}, no interval" if np.isnan(low) else f"{effect:+.1f} [{low:+.1f}, {high:+.1f}]"
     )
     least, most = tested["n"].min(), tested["n"].max()
     seeds = f"n = {least}" if least == most else f"n = {least} to {most}"

@@ -31,7 +31,7 @@ def tabulate_imagenet(results: DataFrame, spec: FigureSpec) -> DataFrame:
 
     `published` is the number that a paper printed for the same setting on the same data, where there is one.
     """
-    table = with_counts(final_accuracy(results, spec.splits[0]), results)
+    table = with_counts(final_accuracy(results, spec.split), results)
     runs = {row["run"]: row for row in plain_rows(results.drop_duplicates("run"))}
     return table.assign(published=[_published(runs[run]) for run in table["run"]])
 

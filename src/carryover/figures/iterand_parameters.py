@@ -15,7 +15,7 @@ _WEIGHTS, _LEFT = 0.31, 0.42  # right ends of the columns before the accuracies,
 
 def tabulate_parameters(results: DataFrame, spec: FigureSpec) -> DataFrame:
     """Tabulate weights before pruning, weights left, and the accuracy after the last step."""
-    return with_counts(final_accuracy(results, spec.splits[0]), results)
+    return with_counts(final_accuracy(results, spec.split), results)
 
 
 @style.house_style()

@@ -27,7 +27,7 @@ CHANCE = "chance of a redraw, r"
 
 def tabulate_rate(results: DataFrame, spec: FigureSpec) -> DataFrame:
     """Tabulate the accuracy after the last step by r; edge-popup is r = 0."""
-    return final_accuracy(results, spec.splits[0], ["randomize_prob"])
+    return final_accuracy(results, spec.split, ["randomize_prob"])
 
 
 @style.house_style()
@@ -75,11 +75,11 @@ def tabulate_curves(results: DataFrame, spec: FigureSpec) -> DataFrame:
 
     Raises ValueError when a run recorded that of its last epoch only.
     """
-    table = along(results, "accuracy", spec.splits[0], ["randomize_prob"])
+    table = along(results, "accuracy", spec.split, ["randomize_prob"])
     once = set(results["run"]) - set(table["run"][table.duplicated("run")])
     if once:
         raise ValueError(
-            f"{min(once)} recorded no {spec.splits[0]} accuracy along its training: set `split` of the figure to the "
+            f"{min(once)} recorded no {spec.split} accuracy along its training: set `split` of the figure to the "
             "run's `curve`, or `curve` and `evaluate_every` of its recipe"
         )
     return table

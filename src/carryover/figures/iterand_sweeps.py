@@ -40,7 +40,7 @@ def tabulate_sweeps(results: DataFrame, spec: FigureSpec) -> DataFrame:
     `x` is empty for a run whose method has no such setting.
     """
     tables = []
-    for grid, setting, split in zip(spec.grids, spec.x, spec.splits, strict=True):
+    for grid, setting, split in zip(spec.grids, spec.x, spec.split_of_grids, strict=True):
         rows = results[results["run"].isin(spec.runs[grid])]
         if setting not in rows or rows[setting].isna().all():
             raise ValueError(

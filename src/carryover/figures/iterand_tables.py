@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
 from carryover.figures.style import METHODS
 from carryover.io.results import per_seed
@@ -27,11 +27,7 @@ def described(results: DataFrame) -> DataFrame:
         )
     runs = results.drop_duplicates("run").set_index("run")
     nets = {run: net_names(settings) for run, settings in runs.to_dict("index").items()}
-    rate = (
-        results["randomize_prob"]
-        if "randomize_prob" in results
-        else results["seed"].map(lambda _: float("nan"))
-    )
+    rate = results.get("randomize_prob", Series(float("nan"), index=results.index))
     return results.assign(
         net=results["run"].map(lambda run: nets[run][0]),
         family=results["run"].map(lambda run: nets[run][1]),

@@ -23,7 +23,7 @@ def tabulate_width(results: DataFrame, spec: FigureSpec) -> DataFrame:
 
     Raises ValueError for a perceptron whose hidden layers differ in size.
     """
-    table = final_accuracy(results, spec.splits[0], ["size"])
+    table = final_accuracy(results, spec.split, ["size"])
     uneven = table["net"][table["size"].isna()]
     if len(uneven):
         raise ValueError(

@@ -23,22 +23,26 @@ class FigureSettings(Settings):
     """Grids whose runs it shows."""
     x: list[Sweep] = []
     """The setting along the axis, for each grid (`sweeps` only)."""
-    split: Split | list[Split] = "test"
-    """Split whose accuracy is shown: one for the figure, or (`sweeps` only) one for each grid."""
+    split: Split = "test"
+    """Split whose accuracy is shown."""
+    splits: list[Split] = []
+    """Split for each grid, where they differ (`sweeps` only)."""
 
     @model_validator(mode="after")
     def _one_axis_for_each_panel(self) -> "FigureSettings":
         panels = len(self.grids) if self.draw == "sweeps" else 0
         if len(self.x) != panels:
             raise ValueError(f"`draw: {self.draw}` of {len(self.grids)} grids needs {panels} settings in `x`")
-        if isinstance(self.split, list) and len(self.split) != panels:
-            raise ValueError(f"`draw: {self.draw}` needs one `split`, or for sweeps one for each grid")
+        if len(self.splits) not in (0, panels):
+            raise ValueError(
+                f"`draw: {self.draw}` of {len(self.grids)} grids needs {panels} `splits` or none"
+            )
         return self
 
     @property
-    def splits(self) -> list[Split]:
-        """The split of each grid."""
-        return self.split if isinstance(self.split, list) else [self.split] * len(self.grids)
+    def split_of_grids(self) -> list[Split]:
+        """Split of each grid."""
+        return self.splits or [self.split] * len(self.grids)
 
 
 class FigureSpec(FigureSettings):

@@ -98,7 +98,7 @@ def _flat(settings: Mapping[str, object]) -> dict[str, object]:
 
 def _table_of(settings: Mapping[str, Mapping[str, object]]) -> DataFrame:
     """Make one row per run; whole numbers stay whole where a run has no such setting."""
-    columns = dict.fromkeys(key for own in settings.values() for key in own)
+    columns = sorted({key for own in settings.values() for key in own})
     table = {"run": Series(list(settings), dtype=object)}
     for column in columns:
         values = [own.get(column) for own in settings.values()]

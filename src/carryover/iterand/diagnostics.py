@@ -13,7 +13,7 @@ from carryover.core.journal import Journal
 def fraction(marks: dict[str, Bool[Tensor, "block *shape"]]) -> list[float]:
     """Measure the fraction of all weights that are marked, for each net of a block."""
     counts = torch.stack([m.flatten(1).sum(-1) for m in marks.values()]).sum(0)
-    return (counts.double() / sum(m[0].numel() for m in marks.values())).tolist()  # type: ignore[no-any-return]
+    return (counts.double() / sum(m[0].numel() for m in marks.values())).tolist()
 
 
 class Diagnostics:

@@ -60,13 +60,14 @@ def masked(
     net.requires_grad_(False)
     for name, fan_in in prunable(net).items():
         layer = net.get_submodule(name.rpartition(".")[0])
-        drawn = draw_weights(weights, layer.weight.shape, fan_in, rng.generator(seed, "weights", name))
-        popup = draw_weights(scores, layer.weight.shape, fan_in, rng.generator(seed, "scores", name))
+        weight = net.get_parameter(name)
+        drawn = draw_weights(weights, weight.shape, fan_in, rng.generator(seed, "weights", name))
+        popup = draw_weights(scores, weight.shape, fan_in, rng.generator(seed, "scores", name))
         with torch.no_grad():
-            layer.weight.copy_(drawn)
-            if layer.bias is not None:
+            weight.copy_(drawn)
+            if isinstance(layer.bias, Tensor):
                 layer.bias.zero_()
-        parametrize.register_parametrization(layer, "weight", _Popup(popup.to(layer.weight), rule))
+        parametrize.register_parametrization(layer, "weight", _Popup(popup.to(weight), rule))
     return net
 
 

@@ -87,7 +87,7 @@ class _StraightThrough(torch.autograd.Function):
         pass  # the identity remembers nothing
 
     @staticmethod
-    def backward(ctx: object, grad_mask: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: object, grad_mask: Tensor) -> tuple[Tensor, None]:
         return grad_mask, None
 
 
@@ -143,4 +143,4 @@ def _global_marks(flat: dict[str, Tensor], rule: MaskRule) -> dict[str, Tensor]:
         )
     guarded = [s.scatter(-1, s.argmax(-1, keepdim=True), torch.inf) for s in flat.values()]
     mask = top_mask(torch.cat(guarded, dim=-1), kept, keep_ties=rule.keep_rule == "authors")
-    return dict(zip(flat, mask.split(sizes, dim=-1), strict=True))
+    return dict(zip(flat, torch.split(mask, sizes, dim=-1), strict=True))

@@ -24,12 +24,12 @@ def labels_of(made, epoch, index):
 
 
 def test_inputs_are_pixels_on_a_unit_scale_less_the_mean_over_the_deviation():
-    normaliser = Normaliser(16, [0.5, 0.25, 0.0], [0.5, 2.0, 1.0], LIKE)
+    normaliser = Normaliser(16.0, [0.5, 0.25, 0.0], [0.5, 2.0, 1.0], LIKE)
     images = torch.full((2, 3, 1, 1), 8, dtype=torch.uint8)
     inputs = normaliser.normalise(normaliser.unit(images))
     assert inputs.flatten(1).tolist() == [[0.0, 0.125, 0.5]] * 2
     assert inputs.dtype == torch.float32
-    double = Normaliser(16, [0.5, 0.25, 0.0], [0.5, 2.0, 1.0], LIKE.double())
+    double = Normaliser(16.0, [0.5, 0.25, 0.0], [0.5, 2.0, 1.0], LIKE.double())
     assert double.unit(images).dtype == torch.float64
 
 

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from matplotlib.colors import to_hex
 from pandas import DataFrame
@@ -42,6 +44,11 @@ def board(*claims):
     return DataFrame(rows)
 
 
+def intervals(axis):
+    """List the bars of intervals, which are no separators between claims."""
+    return [line for line in axis.lines if len(line.get_xdata()) == 2 and tuple(line.get_xdata()) != (0, 1)]
+
+
 def texts(axis):
     return [" ".join(text.get_text().split()) for text in axis.texts]
 
@@ -59,9 +66,8 @@ def test_a_verdict_is_a_symbol_a_word_and_a_colour(verdict, symbol):
 
 def test_every_part_is_an_interval_in_the_colour_of_its_own_verdict():
     figure = draw(board(["does not hold", "holds", "undecided", "does not hold"]))
-    lines = figure.axes[1].lines
-    bars = [line for line in lines if len(line.get_xdata()) == 2]
-    points = [line for line in lines if len(line.get_xdata()) == 1]
+    bars = intervals(figure.axes[1])
+    points = [line for line in figure.axes[1].lines if len(line.get_xdata()) == 1]
     assert [tuple(bar.get_xdata()) for bar in bars] == [pytest.approx((0.04, 0.06))] * 3
     assert [to_hex(bar.get_color()) for bar in bars] == [
         COLORS[v] for v in ("holds", "undecided", "does not hold")
@@ -71,8 +77,8 @@ def test_every_part_is_an_interval_in_the_colour_of_its_own_verdict():
 
 def test_a_claim_is_as_high_as_its_parts_need_and_none_overlap():
     figure = draw(board(["holds", *["holds"] * 30], ["undecided", "undecided"]))
-    heights = [line.get_ydata()[0] for line in figure.axes[1].lines if len(line.get_xdata()) == 2]
-    steps = [later - earlier for earlier, later in zip(heights, heights[1:], strict=False)]
+    heights = [bar.get_ydata()[0] for bar in intervals(figure.axes[1])]
+    steps = [later - earlier for earlier, later in pairwise(heights)]
     assert min(steps) > 0.3
     verdicts = figure.axes[2].texts
     assert heights[29] < verdicts[2].get_position()[1] < heights[30]
@@ -110,7 +116,7 @@ def test_seeds_that_diverged_and_another_split_are_told():
 def test_a_claim_that_was_not_tested_says_why_where_others_have_their_effect():
     figure = draw(board(["not tested", "not tested"]))
     assert texts(figure.axes[1]) == ["the study has no such runs"]
-    assert not figure.axes[1].lines
+    assert not intervals(figure.axes[1])
 
 
 def test_equal_differences_are_drawn_without_an_interval(tmp_path):

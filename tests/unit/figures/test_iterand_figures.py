@@ -41,8 +41,8 @@ def titles_of(figure):
     return [axis.get_title(loc="left") for axis in figure.axes]
 
 
-def add_rates(made, nets=(mlp(32),), weights=("ku",), **settings):
-    for net in nets:
+def add_rates(made, nets=None, weights=("ku",), **settings):
+    for net in nets or [mlp(32)]:
         for kind in weights:
             made.add(f"popup-{kind}", SEEDS, net=net, **settings)
             for rate in (1.0, 0.01, 0.1):
@@ -140,13 +140,21 @@ def test_a_single_seed_has_no_band(made, tmp_path):
 def test_sweeps_have_a_panel_for_each_grid_with_its_own_split(made, tmp_path):
     for rate in (0.1, 1.0):
         for arm in ("popup-ku", "iterand-ku"):
-            made.add(arm, SEEDS, run=f"{arm}-{rate}", score_lr=rate, dataset="held.out", splits=["val", "test"])
+            made.add(
+                arm, SEEDS, run=f"{arm}-{rate}", score_lr=rate, dataset="held.out", splits=["val", "test"]
+            )
     for rank in ("absolute", "raw"):
         made.add("popup-ku", SEEDS, run=rank, rank=rank, score_lr=2.0)
     runs = {"lr": [f"{arm}-{rate}" for arm in ("popup-ku", "iterand-ku") for rate in (0.1, 1.0)]}
     runs["rank"] = ["raw", "absolute"]
     figure, table = drawn(
-        made, tmp_path, "sweeps", grids=["lr", "rank"], x=["score_lr", "rank"], split=["val", "test"], runs=runs
+        made,
+        tmp_path,
+        "sweeps",
+        grids=["lr", "rank"],
+        x=["score_lr", "rank"],
+        splits=["val", "test"],
+        runs=runs,
     )
     first, second = figure.axes
     assert (first.get_ylabel(), second.get_ylabel()) == ("validation accuracy (%)", "test accuracy (%)")
@@ -182,7 +190,10 @@ def test_diagnostics_have_three_panels_for_each_net_and_ages_add_up(made, tmp_pa
     assert legend_of(figure) == [METHODS[arm].label for arm in ARMS[1:]]
     drawn_by = table[(table["quantity"] == "drawn_by") & (table["arm"] == "iterand-sc")]
     assert drawn_by.groupby("net")["mean"].last().tolist() == pytest.approx([1.0, 1.0])
-    assert drawn_by["mean"].is_monotonic_increasing or (drawn_by.groupby("net")["mean"].diff().dropna() > 0).all()
+    assert (
+        drawn_by["mean"].is_monotonic_increasing
+        or (drawn_by.groupby("net")["mean"].diff().dropna() > 0).all()
+    )
     assert "differs from that 5 steps before" in note_of(figure)
 
 

@@ -8,14 +8,13 @@ from carryover.figures.iterand_tables import along, final_accuracy, net_names, w
 from carryover.io.results import read_results
 
 
-
 @pytest.fixture
 def six_seeds(made):
     return read_results([made.add("popup-ku", dict.fromkeys(range(6), 0.5))])
 
 
 @given(accuracy=st.dictionaries(st.integers(0, 5), st.floats(0, 1), min_size=1))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_mean_and_standard_deviation_are_those_of_the_seeds(six_seeds, accuracy):
     rows = six_seeds[six_seeds["seed"].isin(list(accuracy))]
     measured = rows["value"].where(rows["metric"] != "accuracy", rows["seed"].map(accuracy))
@@ -70,7 +69,7 @@ def test_nets_stay_in_the_order_of_the_study_and_arms_in_that_of_the_methods(mad
 
 def test_an_arm_without_a_look_is_refused(made):
     made.add("popup-kn", {0: 0.5})
-    with pytest.raises(ValueError, match="no figure can show the arm 'popup-kn'.*known: dense, popup-ku"):
+    with pytest.raises(ValueError, match=r"no figure can show the arm 'popup-kn'.*known: dense, popup-ku"):
         final_accuracy(read_results(made.manifests), "test")
 
 
@@ -87,7 +86,7 @@ def test_two_runs_on_one_point_are_refused(made):
 
 def test_a_split_that_was_not_evaluated_is_refused(made):
     made.add("popup-ku", {0: 0.5}, run="a")
-    with pytest.raises(ValueError, match="a has no val accuracy.*set `split`"):
+    with pytest.raises(ValueError, match=r"a has no val accuracy.*set `split`"):
         final_accuracy(read_results(made.manifests), "val")
 
 
@@ -115,7 +114,10 @@ def test_counts_are_those_kept_by_masks_or_trained(made):
         ({"net.kind": "mlp", "net.hidden": "32-32"}, ("MLP 32-32", "MLP h-h", 32)),
         ({"net.kind": "mlp", "net.hidden": "16"}, ("MLP 16", "MLP h", 16)),
         ({"net.kind": "conv", "net.depth": 6, "net.width": 1.0}, ("Conv6", "Conv6", 1)),
-        ({"net.kind": "resnet", "net.depth": 18, "net.width": 0.25}, ("ResNet18, width 0.25", "ResNet18", 0.25)),
+        (
+            {"net.kind": "resnet", "net.depth": 18, "net.width": 0.25},
+            ("ResNet18, width 0.25", "ResNet18", 0.25),
+        ),
     ],
 )
 def test_nets_are_called_what_people_call_them(net, names):

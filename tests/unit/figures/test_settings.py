@@ -4,12 +4,12 @@ from carryover.figures.settings import FigureSettings
 
 
 def test_a_sweep_names_a_setting_for_each_grid():
-    settings = FigureSettings(draw="sweeps", grids=["a", "b"], x=["sparsity", "rank"], split=["val", "test"])
-    assert settings.splits == ["val", "test"]
+    settings = FigureSettings(draw="sweeps", grids=["a", "b"], x=["sparsity", "rank"], splits=["val", "test"])
+    assert settings.split_of_grids == ["val", "test"]
 
 
 def test_one_split_is_that_of_all_grids():
-    assert FigureSettings(draw="width", grids=["a", "b"]).splits == ["test", "test"]
+    assert FigureSettings(draw="width", grids=["a", "b"]).split_of_grids == ["test", "test"]
 
 
 @pytest.mark.parametrize(
@@ -17,8 +17,8 @@ def test_one_split_is_that_of_all_grids():
     [
         ({"draw": "sweeps", "x": ["sparsity"]}, "`draw: sweeps` of 2 grids needs 2 settings in `x`"),
         ({"draw": "width", "x": ["sparsity"]}, "`draw: width` of 2 grids needs 0 settings in `x`"),
-        ({"draw": "width", "split": ["val", "test"]}, "needs one `split`"),
-        ({"draw": "sweeps", "x": ["rank", "rank"], "split": ["val"]}, "needs one `split`"),
+        ({"draw": "width", "splits": ["val", "test"]}, "of 2 grids needs 0 `splits` or none"),
+        ({"draw": "sweeps", "x": ["rank", "rank"], "splits": ["val"]}, "needs 2 `splits` or none"),
         ({"draw": "sweeps", "x": ["rank", "dataset"]}, "Input should be"),
     ],
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
 from carryover.figures import style
 
@@ -139,6 +140,42 @@ def test_percent_appears_only_on_the_axis():
     assert axis.get_ylabel() == "test accuracy (%)"
     assert [label.get_text() for label in axis.get_yticklabels()] == ["50", "100"]
     assert axis.lines[0].get_ydata().tolist() == [0.5, 1.0]
+
+
+def test_ticks_between_whole_percents_keep_their_decimals_and_no_more():
+    figure, (axis,) = empty_figure()
+    axis.set_yticks([0.925, 0.93, 0.00013])
+    style.percent_axis(axis, "")
+    figure.draw_without_rendering()
+    assert axis.get_ylabel() == ""
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["92.5", "93", "0.013"]
+
+
+def test_shades_of_a_method_run_from_light_to_dark_and_differ_in_markers():
+    looks = style.shades(style.METHODS["iterand-ku"], ["a", "b", "c"])
+    lightness = [sum(to_rgb(look.color)) for look in looks]
+    assert lightness == sorted(lightness, reverse=True)
+    assert len({look.marker for look in looks}) == 3
+    assert [look.label for look in looks] == ["a", "b", "c"]
+
+
+def test_n_is_written_only_where_seeds_are_missing_but_not_all():
+    _, (axis,) = empty_figure()
+    style.mark_fewer(axis, np.arange(4.0), np.ones(4), np.array([5, 3, 0, 5]), 5)
+    assert [(text.get_text(), text.xy) for text in axis.texts] == [("n = 3", (1.0, 1.0))]
+
+
+def test_the_legend_above_names_each_method_once_and_in_order():
+    with style.house_style():
+        figure, axes = style.new_figure(style.PAGE, 2.0, 1, 2)
+        for axis in axes:
+            for arm in ("iterand-sc", "dense"):
+                axis.plot([0, 1], [0, 1], **style.METHODS[arm].drawn())
+        style.legend_above(figure, 5)
+        figure.draw_without_rendering()
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["weight training", "IteRand (SC)"]
+    assert not any(legend.get_window_extent().overlaps(axis.get_tightbbox()) for axis in axes)
 
 
 def test_published_values_are_open_markers_and_say_so():
