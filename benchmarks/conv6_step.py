@@ -66,8 +66,8 @@ def dense(precision: str) -> Callable[[], None]:
 def masked(precision: str) -> tuple[Callable[[], None], Callable[[], None]]:
     """Make our step of the popup scores, and one redraw event."""
     run = IterandRun(
-        dataset="none", net=NET, epochs=1, method="iterand", score_lr=0.3, sparsity=0.5, randomize_every=EVERY, randomize_prob=0.1,
-        precision=precision,
+        dataset="none", net=NET, epochs=1, method="iterand", score_lr=0.3, sparsity=0.5,
+        randomize_every=EVERY, randomize_prob=0.1, precision=precision,
     )  # fmt: skip
     tickets = draw_tickets(build_net(NET, (3, 32, 32), 10, affine=False), [0], run, torch.zeros(()))
     optimizer = MomentumSgd(tickets.scores, momentum=0.9, weight_decay=1e-4)

@@ -180,7 +180,7 @@ def _sizes(
     num_events = num_steps // trained.run.randomize_every if isinstance(trained.run, IterandRun) else 0
     bits = ceil(log2(num_events + 1))
     stored = {
-        kind: sum(t.numel() * t.element_size() for n, t in trained.tensors.items() if n.startswith(kind))
+        kind: sum(_bytes(t) for n, t in trained.tensors.items() if n.startswith(kind))
         for kind in (MASK, EVENT, OTHER)
     }
     entropy = sum(n * _entropy(k / n) for n, k in zip(totals, kept, strict=True)) / 8
@@ -193,9 +193,13 @@ def _sizes(
         "batch-norm statistics": stored[OTHER],
         f"one seed and the masks of {num_events:,} redraws and the end": 8
         + (num_events + 1) * sum(totals) / 8,
-        "compact form: one seed, one mask, last redraws": 8.0 + sum(stored.values()),
+        "compact form: one seed, one mask, last redraws": 8.0 + sum(map(_bytes, trained.tensors.values())),
     }
     return {what: size for what, size in sizes.items() if size}
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
 
 
 def _entropy(share: float) -> float:

@@ -10,7 +10,7 @@ from pydantic import Field
 from carryover.core.config import Settings
 from carryover.data.names import check_name
 from carryover.data.settings import DatasetSettings
-from carryover.figures.settings import FigureSettings as FigureSettings
+from carryover.figures.settings import FigureSettings
 from carryover.iterand.theory_settings import TheorySettings
 from carryover.nets.settings import NetSettings
 from carryover.problems import ConfigError, Problems

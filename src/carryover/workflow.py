@@ -16,7 +16,8 @@ from carryover.data.settings import Folder, Imagenet
 from carryover.grid import Run, expand
 from carryover.iterand.settings import METHODS
 from carryover.problems import Problems, raise_problems
-from carryover.study import Config, FigureSettings, JobSettings, Study, check_names, read_study
+from carryover.figures.settings import FigureSettings
+from carryover.study import Config, JobSettings, Study, check_names, read_study
 
 
 @dataclass(frozen=True)
@@ -144,14 +145,15 @@ class Workflow:
         section = self.study.iterand
         if section is None:
             return []
-        folder = f"results/{self.name}/figures/iterand"
-        drawn = [
-            *section.figures,
-            *(["theory"] if section.theory else []),
-            *(["claims"] if self.has_claims else []),
-        ]
-        tables = [f"results/{self.name}/iterand/table.csv"] if self.runs else []
-        return [f"{folder}/{name}.{kind}" for name in drawn for kind in ("pdf", "png")] + tables
+        folder = f"results/{self.name}"
+        drawn = [*section.figures, *(["theory"] if section.theory else [])]
+        targets = [f"{folder}/figures/iterand/{name}.{kind}" for name in drawn for kind in ("pdf", "png", "csv")]
+        if self.runs:
+            targets.append(f"{folder}/iterand/table.csv")
+        if self.has_claims:
+            claims = (f"{folder}/figures/iterand/claims.{kind}" for kind in ("pdf", "png"))
+            targets.extend([f"{folder}/iterand/claims.csv", *claims])
+        return targets
 
     @property
     def has_claims(self) -> bool:

@@ -63,7 +63,7 @@ def draw_nets(net: nn.Module, seeds: Sequence[int], run: DenseRun, like: Tensor)
 def train(nets: Nets, batches: Batches, run: DenseRun, journal: Journal) -> None:
     """Train the weights of a block of nets; in place.
 
-    Source: IteRand, section 5 (the SGD baseline).
+    Source: IteRand, section 1.7 (weight training, the SGD baseline).
     """
     optimizer = MomentumSgd(nets.parameters, momentum=run.momentum, weight_decay=run.weight_decay)
     start = journal.restore({**nets.parameters, **nets.buffers, **optimizer.state()})

@@ -12,7 +12,7 @@ from carryover.iterand.tickets import Tickets
 def search(tickets: Tickets, batches: Batches, run: PopupRun, journal: Journal) -> None:
     """Train the scores of a block of tickets; in place. The weights never change.
 
-    Source: edge-popup (Ramanujan et al. 2020), the baseline of IteRand, section 5.
+    Source: edge-popup (Ramanujan et al. 2020), the baseline of IteRand, section 1.5.
     """
     optimizer = MomentumSgd(tickets.scores, momentum=run.momentum, weight_decay=run.weight_decay)
     diagnostics = Diagnostics(tickets.scores, run.diagnose_every)

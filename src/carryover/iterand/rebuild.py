@@ -21,7 +21,7 @@ def rebuild(
     fan_in: Mapping[str, int],
     run: PopupRun,
     seed: int,
-) -> dict[str, Float[Tensor, "..."]]:
+) -> dict[str, Tensor]:
     """Rebuild weights times mask, bit for bit, from a compact ticket; buffers come along.
 
     Source: IteRand, section 6.3.

@@ -23,7 +23,7 @@ def search(tickets: Tickets, batches: Batches, run: IterandRun, journal: Journal
     A redraw happens before the forward pass of steps K - 1, 2K - 1, ... (K = `randomize_every`), from the
     masks of the scores at that moment; scores, momenta and batch-norm statistics are left alone, so the nets
     compute the same function before and after.
-    Source: IteRand, section 4, algorithm 1.
+    Source: IteRand, section 1.6.
     """
     optimizer = MomentumSgd(tickets.scores, momentum=run.momentum, weight_decay=run.weight_decay)
     diagnostics = Diagnostics(tickets.scores, run.diagnose_every)

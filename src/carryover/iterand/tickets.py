@@ -80,7 +80,7 @@ def draw_tickets(net: nn.Module, seeds: Sequence[int], run: PopupRun, like: Tens
     Each layer has its own stream, so a net depends on its seed and its layers' names and shapes alone: not on
     the block, the device, the method or the sparsity. Biases are zero and stay so.
     Raises ValueError when the net has parameters that are neither a prunable weight nor a bias.
-    Source: IteRand, section 5 (weights from D_param, scores from D_score, batch-norm without parameters).
+    Source: IteRand, sections 1.4 and 1.7 (weights from D_param, scores from D_score, batch-norm without parameters).
     """
     net.requires_grad_(False)
     fan_in = prunable(net)

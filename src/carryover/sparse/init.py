@@ -51,6 +51,6 @@ def draw_weights(
     `kn` Kaiming normal: all three have variance 2 / fan_in. `u` is U[-1, 1], the theory's distribution, and
     `hidden` U[-1/sqrt(fan_in), 1/sqrt(fan_in)], the score distribution of hidden-networks. Nothing is
     rescaled by the sparsity.
-    Source: IteRand, section 5 (D_param, D_score); edge-popup for `hidden`.
+    Source: IteRand, section 1.4 (D_param, D_score); edge-popup for `hidden`.
     """
     return DISTRIBUTIONS[distribution](torch.empty(tuple(shape), dtype=torch.float32), fan_in, draw)

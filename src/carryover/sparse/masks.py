@@ -34,7 +34,7 @@ def num_kept(num_weights: int, sparsity: float, keep_rule: KeepRule = "exact") -
 
     `exact` keeps `n - floor(p n)`, where p is the decimal that a person wrote: 0.7 of 10 removes 7, although
     the nearest float is below 0.7. `authors` keeps `n - round_half_even(p (n - 1))`.
-    Source: IteRand, section 3 (edge-popup's top-k); the two rules differ by at most a few weights.
+    Source: IteRand, section 1.2 (edge-popup's top-k); the two rules differ by at most a few weights.
     Departs: `exact` is ours; its count is the same for every score tensor.
     """
     decimal = Fraction(str(sparsity))
@@ -97,7 +97,7 @@ def keep_top(
     """Mark with 1 the highest scores of one layer and with 0 the rest; backward is the identity.
 
     Exactly `num_kept` entries are 1 under the `exact` rule, ties or not.
-    Source: IteRand, section 3 (mask and straight-through gradient of edge-popup).
+    Source: IteRand, sections 1.2 and 1.3 (mask and straight-through gradient of edge-popup).
     """
     return masks_of({"": scores[None]}, MaskRule(sparsity, keep_rule=keep_rule))[""][0]
 

@@ -22,7 +22,7 @@ def redraw_pruned_(
     In place; kept weights stay bit-identical, and so does the net's function. Both fields (fresh values, then
     who is chosen) are drawn for the whole layer, so that a value depends on the stream and the flat index
     alone, never on the mask: that is what lets a ticket be stored as indices of events.
-    Source: IteRand, section 4 (naive randomization for prob = 1, partial randomization below).
+    Source: IteRand, section 1.6 (naive randomization for prob = 1, partial randomization below).
     """
     fresh = draw_weights(distribution, weight.shape, fan_in, draw)
     chosen = torch.rand(weight.shape, generator=draw) < prob

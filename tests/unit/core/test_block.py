@@ -18,7 +18,11 @@ def block_of(make, shape):
             parameter.data = torch.randn(parameter.shape, generator=DRAW, dtype=torch.float64)
         net.double()
     tensors = stack({**dict(net.named_parameters()), **dict(net.named_buffers())} for net in nets)
-    return nets, {n: t.detach() for n, t in tensors.items()}, torch.randn(BLOCK, 5, *shape, generator=DRAW).double()
+    return (
+        nets,
+        {n: t.detach() for n, t in tensors.items()},
+        torch.randn(BLOCK, 5, *shape, generator=DRAW).double(),
+    )
 
 
 def mlp():
@@ -58,7 +62,9 @@ def test_batch_norm_statistics_are_updated_in_place_for_each_net(chosen):
 
 def test_a_net_of_a_block_has_the_gradients_that_it_has_alone():
     nets, tensors, images = block_of(convolutional, (3, 2, 2))
-    leaves = {n: t.clone().requires_grad_(t.is_floating_point() and "running" not in n) for n, t in tensors.items()}
+    leaves = {
+        n: t.clone().requires_grad_(t.is_floating_point() and "running" not in n) for n, t in tensors.items()
+    }
     labels = torch.tensor([[0, 1, 2, 0, 1]]).expand(BLOCK, -1)
     cross_entropy(call(nets[0], leaves, images), labels).sum().backward()
     for index, net in enumerate(nets):

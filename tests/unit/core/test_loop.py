@@ -62,7 +62,9 @@ def test_a_step_is_yielded_before_the_next_batch_is_made():
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_the_update_is_that_of_torchs_fused_optimizer_bit_for_bit(dtype):
     draw = generator(0, "sgd")
-    start = {n: torch.randn(2, *shape, generator=draw, dtype=dtype) for n, shape in (("a", (5, 4)), ("b", (7,)))}
+    start = {
+        n: torch.randn(2, *shape, generator=draw, dtype=dtype) for n, shape in (("a", (5, 4)), ("b", (7,)))
+    }
     ours = {n: t.clone() for n, t in start.items()}
     theirs = [t.clone().requires_grad_(True) for t in start.values()]
     optimizer = MomentumSgd(ours, momentum=0.9, weight_decay=0.01)

@@ -15,7 +15,9 @@ def test_weight_training_is_that_of_torchs_own_optimizer(lab, net):
     run = lab.run("dense", net=net, batch_size=13, weight_decay=0.01)
     trained = lab.train(run, (4,), like=DOUBLE)
     plain, drawn = lab.net(run).double(), lab.draw(run, (4,), DOUBLE)
-    plain.requires_grad_(True).load_state_dict({n: t[0] for n, t in {**drawn.parameters, **drawn.buffers}.items()})
+    plain.requires_grad_(True).load_state_dict(
+        {n: t[0] for n, t in {**drawn.parameters, **drawn.buffers}.items()}
+    )
     optimizer = torch.optim.SGD(plain.parameters(), lr=run.lr, momentum=0.9, weight_decay=0.01)
     batches = lab.batches(run, (4,), DOUBLE)
     for epoch in range(run.epochs):

@@ -76,7 +76,9 @@ def test_edge_popup_and_untouched_layers_store_no_events(lab):
 def test_batch_norm_statistics_are_stored_and_biases_are_not(lab):
     trained = lab.train(lab.run(net=BN, epochs=1))
     stored = compact(trained.block, trained.redrawn)[1]
-    assert torch.equal(stored["other/stem.norm.running_var"], trained.block.others["stem.norm.running_var"][1])
+    assert torch.equal(
+        stored["other/stem.norm.running_var"], trained.block.others["stem.norm.running_var"][1]
+    )
     assert not any(name.endswith("bias") for name in stored)
 
 

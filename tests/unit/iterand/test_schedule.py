@@ -12,5 +12,7 @@ def test_the_learning_rate_follows_the_settings_of_the_run(lab):
 
 
 def test_the_scores_of_a_ticket_and_the_weights_of_a_dense_net_use_their_own_rate(lab):
-    assert lab.train(lab.run("popup", score_lr=0.5)).rows(0) != lab.train(lab.run("popup", score_lr=1.0)).rows(0)
+    assert lab.train(lab.run("popup", score_lr=0.5)).rows(0) != lab.train(
+        lab.run("popup", score_lr=1.0)
+    ).rows(0)
     assert lab.train(lab.run("dense", lr=0.05)).rows(0) != lab.train(lab.run("dense", lr=0.1)).rows(0)

@@ -129,5 +129,7 @@ def test_the_mask_rule_is_that_of_the_run(lab):
 
 
 def test_a_global_mask_too_small_for_its_layers_is_refused_by_name(lab):
-    with pytest.raises(ValueError, match=r"sparsity 0\.999 with scope 'global' keeps 1 weights, fewer than the 3"):
+    with pytest.raises(
+        ValueError, match=r"sparsity 0\.999 with scope 'global' keeps 1 weights, fewer than the 3"
+    ):
         lab.train(lab.run("popup", sparsity=0.999, scope="global"))

@@ -80,7 +80,9 @@ def test_global_scope_never_empties_a_layer(rank, sparsity):
 
 
 def test_a_global_sparsity_that_cannot_keep_a_weight_in_every_layer_is_refused():
-    with pytest.raises(ValueError, match=r"sparsity 0\.95 with scope 'global' keeps 2 weights, fewer than the 3"):
+    with pytest.raises(
+        ValueError, match=r"sparsity 0\.95 with scope 'global' keeps 2 weights, fewer than the 3"
+    ):
         masks_of(block((4, 5), (7,), (3, 3)), MaskRule(0.95, scope="global"))
 
 

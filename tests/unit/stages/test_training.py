@@ -51,7 +51,9 @@ def settings(method: str, **changes):
     return METHODS[method].model_validate({**usual, **OWN[method], "method": method, **changes})
 
 
-def train(folder: Path, method: str = "iterand", seeds: str = "s0-1", images: Path | None = None, **changes) -> Path:
+def train(
+    folder: Path, method: str = "iterand", seeds: str = "s0-1", images: Path | None = None, **changes
+) -> Path:
     """Run a stage as its rule does; return the folder of the block."""
     block = folder / "iterand" / f"small-{method}" / seeds
     STAGES[method].main(
@@ -98,7 +100,10 @@ def test_seeds_one_by_one_leave_what_the_stacked_block_leaves(tmp_path, method):
     together, apart = train(tmp_path / "a", method), train(tmp_path / "b", method, stack="never")
     ours, theirs = (load_tensors(block / "nets.safetensors")[0] for block in (together, apart))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
-    tables = [load_table(b / "metrics.csv").sort_values(["seed", "step", "split", "metric"]) for b in (together, apart)]
+    tables = [
+        load_table(b / "metrics.csv").sort_values(["seed", "step", "split", "metric"])
+        for b in (together, apart)
+    ]
     assert tables[0].to_csv(index=False) == tables[1].to_csv(index=False)
 
 
@@ -131,7 +136,12 @@ def test_a_training_on_other_images_has_a_work_folder_of_its_own(tmp_path):
 
 
 def test_a_command_without_a_manifest_or_seeds_stops_before_it_trains(tmp_path, capsys):
-    arguments = ["--spec", canonical(settings("iterand")), "--images", str(images_file(tmp_path / "small.safetensors"))]
+    arguments = [
+        "--spec",
+        canonical(settings("iterand")),
+        "--images",
+        str(images_file(tmp_path / "small.safetensors")),
+    ]
     files = [f"--{name}={tmp_path / file}" for name, file in OUTPUTS.items()]
     with pytest.raises(SystemExit):
         iterand_search.main([*arguments, *files[:2], "--seeds", "s0"])
