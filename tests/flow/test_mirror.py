@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from workflow_copy import WorkflowCopy
 
 MIRROR = os.environ.get("CARRYOVER_MIRROR")
-LAST_STEP = {"mirrored": 2 * 8, "streamed": 4 * 6}
+LAST_STEP = {"mirrored": 2 * 8, "streamed": 3 * 6}
 
 MIRRORED = """
 description: Small parts of real data sets.
@@ -53,8 +53,9 @@ iterand:
   claims: false
   recipes:
     imagenet:
-      epochs: 4
+      epochs: 3
       batch_size: 8
+      evaluate_every: 3
       schedule: warmup-cosine
       warmup_epochs: 1
       floor_epochs: 1

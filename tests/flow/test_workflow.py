@@ -36,6 +36,7 @@ def test_every_figure_and_table_is_there(finished):
         "fig1",
         "fig1-curves",
         "fig2",
+        "fig3",
         "ablations",
         "diagnostics",
         "parameters",

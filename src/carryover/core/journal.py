@@ -71,9 +71,7 @@ class Journal:
                 tensor.copy_(saved[name])
         return int(notes["step"])
 
-    def close(
-        self, step: Step, losses: Float[Tensor, " block"], predictor: Callable[[], Predict]
-    ) -> None:
+    def close(self, step: Step, losses: Float[Tensor, " block"], predictor: Callable[[], Predict]) -> None:
         """End a step: add up the losses; evaluate and record when an epoch closes; save when it is time.
 
         `predictor` is called for an evaluation, to fix the nets as they are now.

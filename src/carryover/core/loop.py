@@ -61,7 +61,9 @@ class MomentumSgd:
     def __init__(self, tensors: dict[str, Tensor], *, momentum: float, weight_decay: float):
         self.momentum, self.weight_decay = momentum, weight_decay
         self.tensors = [tensor.requires_grad_(True) for tensor in tensors.values()]
-        self.momenta = {name: torch.zeros_like(tensor, requires_grad=False) for name, tensor in tensors.items()}
+        self.momenta = {
+            name: torch.zeros_like(tensor, requires_grad=False) for name, tensor in tensors.items()
+        }
 
     def state(self) -> dict[str, Tensor]:
         """Name the tensors to save with the training."""

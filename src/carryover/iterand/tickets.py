@@ -59,8 +59,12 @@ class Tickets:
     def record_counts(self, step: int, journal: Journal) -> None:
         """Record how many weights each net has and how many its mask keeps now."""
         self.subnetworks()
-        kept = torch.stack([mask.flatten(1).sum(-1, dtype=torch.float64) for mask in self.masks.values()]).sum(0)
-        journal.note(step, "num_weights", [float(sum(w[0].numel() for w in self.weights.values()))] * len(kept))
+        kept = torch.stack(
+            [mask.flatten(1).sum(-1, dtype=torch.float64) for mask in self.masks.values()]
+        ).sum(0)
+        journal.note(
+            step, "num_weights", [float(sum(w[0].numel() for w in self.weights.values()))] * len(kept)
+        )
         journal.note(step, "num_kept", kept.tolist())
 
     def state(self) -> Tensors:

@@ -56,7 +56,9 @@ def masked(
     Raises ValueError when `rule.scope` is global: a layer then cannot know its mask alone.
     """
     if rule.scope == "global":
-        raise ValueError("masked() ranks the scores within each layer; scope 'global' needs the training stages")
+        raise ValueError(
+            "masked() ranks the scores within each layer; scope 'global' needs the training stages"
+        )
     net.requires_grad_(False)
     for name, fan_in in prunable(net).items():
         layer = net.get_submodule(name.rpartition(".")[0])

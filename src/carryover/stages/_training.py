@@ -143,7 +143,9 @@ def groups(seeds: tuple[int, ...], run: Training, source: Source) -> list[tuple[
     # torch's autocast does not reach convolutions inside vmap: stacked, they would silently stay fp32
     unstackable = run.precision == "bf16" and run.net.kind != "mlp"
     if run.stack == "always" and unstackable:
-        raise ValueError("stack 'always' cannot train convolutions in precision bf16: use stack auto or never")
+        raise ValueError(
+            "stack 'always' cannot train convolutions in precision bf16: use stack auto or never"
+        )
     if run.stack == "auto":
         net = build_net(run.net, source.image_shape, source.num_classes, affine=False)
         num_weights = sum(net.get_parameter(name).numel() for name in prunable(net))
