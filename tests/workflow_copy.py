@@ -19,7 +19,9 @@ class WorkflowCopy:
             shutil.copy(ROOT / name, folder / name)
         for name in ("workflow", "studies", "envs", "profiles", "slurm"):
             shutil.copytree(ROOT / name, folder / name)
-        shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        shutil.copytree(
+            ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
+        )
 
     @property
     def environment(self) -> dict[str, str]:
@@ -42,7 +44,9 @@ class WorkflowCopy:
         """Count the jobs by rule that a dry run plans."""
         done = self.snakemake("-n", *arguments)
         assert done.returncode == 0, done.stdout
-        table = re.search(r"^Job stats:\njob +count\n[- ]+\n(.*?)^total", done.stdout, re.MULTILINE | re.DOTALL)
+        table = re.search(
+            r"^Job stats:\njob +count\n[- ]+\n(.*?)^total", done.stdout, re.MULTILINE | re.DOTALL
+        )
         rows = table[1].split("\n") if table else []
         return {rule: int(count) for rule, count in (row.split() for row in rows if row.strip())}
 

@@ -58,7 +58,7 @@ def read_table(results: Path, study: str) -> "DataFrame":
     path = results / study / "iterand" / "table.csv"
     if not path.exists():
         raise ValueError(
-            f"{path} does not exist: `snakemake --config study={study} {path}` makes it, and the runs it needs"
+            f"{path} does not exist: `snakemake {path} --config study={study}` makes it, and the runs it needs"
         )
     table = load_table(path)
     missing = sorted(_NEEDED - set(table.columns))

@@ -44,7 +44,7 @@ class StoredNet:
 
         Raises ValueError when the tensors are not those of the run's net.
         """
-        affine = not isinstance(self.run, PopupRun)
+        affine = self.run.affine
         net = build_net(self.run.net, self.image_shape, self.num_classes, affine=affine)
         state = net.state_dict()
         own = self.tensors if self.form == "dense" else self._rebuilt(net)

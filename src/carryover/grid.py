@@ -34,7 +34,7 @@ TAGS = {
     "precision": "",
     "stack": "stack",
 }
-"""How a setting that departs from recipe and arm shows in the name of a run."""
+"""How a setting that departs from recipe and arm shows in the name of a run; others show by their own name."""
 
 
 @dataclass(frozen=True)
@@ -169,9 +169,10 @@ def _tags(model: Training, own: Mapping[str, Any], base: Mapping[str, Any]) -> l
     fields = type(model).model_fields
     usual = {k: base.get(k, None if fields[k].is_required() else fields[k].default) for k in own}
     tags = []
-    for key, tag in TAGS.items():
-        value = getattr(model, key, None)
-        if key in own and (usual[key] is None or value != _validated(fields[key], usual[key])):
+    for key in sorted(own, key=lambda k: list(TAGS).index(k) if k in TAGS else len(TAGS)):
+        value = getattr(model, key)
+        if usual[key] is None or value != _validated(fields[key], usual[key]):
+            tag = TAGS.get(key, key.replace("_", ""))
             tags.append(f"{tag}{value:g}" if isinstance(value, float) else f"{tag}{value}")
     return tags
 

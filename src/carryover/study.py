@@ -147,7 +147,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path.parent.name}/{path.name} is not YAML: {error}") from None
     if not isinstance(content, dict):
-        raise ConfigError(f"{path.parent.name}/{path.name} must be a mapping of settings, not {type(content).__name__}")
+        raise ConfigError(
+            f"{path.parent.name}/{path.name} must be a mapping of settings, not {type(content).__name__}"
+        )
     return content
 
 

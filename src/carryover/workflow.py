@@ -13,10 +13,10 @@ from typing import Any
 from carryover.codehash import code_digest
 from carryover.core.config import canonical
 from carryover.data.settings import Folder, Imagenet
+from carryover.figures.settings import FigureSettings
 from carryover.grid import Run, expand
 from carryover.iterand.settings import METHODS
 from carryover.problems import Problems, raise_problems
-from carryover.figures.settings import FigureSettings
 from carryover.study import Config, JobSettings, Study, check_names, read_study
 
 
@@ -147,7 +147,9 @@ class Workflow:
             return []
         folder = f"results/{self.name}"
         drawn = [*section.figures, *(["theory"] if section.theory else [])]
-        targets = [f"{folder}/figures/iterand/{name}.{kind}" for name in drawn for kind in ("pdf", "png", "csv")]
+        targets = [
+            f"{folder}/figures/iterand/{name}.{kind}" for name in drawn for kind in ("pdf", "png", "csv")
+        ]
         if self.runs:
             targets.append(f"{folder}/iterand/table.csv")
         if self.has_claims:

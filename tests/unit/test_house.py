@@ -15,7 +15,15 @@ MORE_PARAMETERS = {
     "io/manifest.py:write_manifest": "one for each thing that a manifest says",
 }
 """Functions with more parameters than others, with the reason."""
-MAY_PRINT = {"stages/_cli.py", "core/progress.py", "io/workdir.py", "cli.py", "compare.py", "export.py", "schema.py"}
+MAY_PRINT = {
+    "stages/_cli.py",
+    "core/progress.py",
+    "io/workdir.py",
+    "cli.py",
+    "compare.py",
+    "export.py",
+    "schema.py",
+}
 
 DRAWS = re.compile(
     r"(torch\.)(rand|randn|randint|randperm|bernoulli|multinomial|normal|poisson|binomial)$"

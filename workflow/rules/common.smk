@@ -62,4 +62,3 @@ def results_of_figure(wildcards):
 
 def spec_of_figure(wildcards):
     return flow.figure_spec(wildcards.figure)
-

@@ -11,11 +11,11 @@ rule fetch_images:
         source=one_of(DOWNLOADED),
     conda:
         "../../envs/environment.yaml"
-    params:
-        spec=spec_of_source,
     resources:
         root=flow.config.data.root,
         reach=flow.reach,
+    params:
+        spec=spec_of_source,
     shell:
         "python -m carryover.stages.fetch_images --spec {params.spec:q}"
         " --root {resources.root:q} {resources.reach} --raw {output.raw} 2> {log}"
@@ -49,11 +49,11 @@ rule prepare_download:
         dataset=one_of(flow.datasets_from(*DOWNLOADED)),
     conda:
         "../../envs/environment.yaml"
+    resources:
+        mem_mb=4000,
     params:
         code=code("prepare_download"),
         spec=spec_of_dataset,
-    resources:
-        mem_mb=4000,
     shell:
         "python -m carryover.stages.prepare_download --code {params.code} --spec {params.spec:q}"
         " --raw {input.raw} --images {output.images} 2> {log}"
@@ -68,12 +68,12 @@ rule prepare_folder:
         dataset=one_of(flow.datasets_from("folder")),
     conda:
         "../../envs/environment.yaml"
-    params:
-        code=code("prepare_folder"),
-        spec=spec_of_dataset,
     resources:
         folder=folder_of_dataset,
         mem_mb=4000,
+    params:
+        code=code("prepare_folder"),
+        spec=spec_of_dataset,
     shell:
         "python -m carryover.stages.prepare_folder --code {params.code} --spec {params.spec:q}"
         " --folder {resources.folder:q} --images {output.images} 2> {log}"
@@ -88,11 +88,11 @@ rule index_imagenet:
         dataset=one_of(flow.datasets_from("imagenet")),
     conda:
         "../../envs/environment.yaml"
+    resources:
+        folder=folder_of_dataset,
     params:
         code=code("index_imagenet"),
         spec=spec_of_dataset,
-    resources:
-        folder=folder_of_dataset,
     shell:
         "python -m carryover.stages.index_imagenet --code {params.code} --spec {params.spec:q}"
         " --folder {resources.folder:q} --index {output.index} 2> {log}"

@@ -13,10 +13,11 @@ for method, settings in METHODS.items():
             manifest="results/{study}/iterand/{run}/{block}/manifest.json",
         log:
             "results/{study}/iterand/{run}/{block}/train.log",
-        conda:
-            "../../envs/environment.yaml"
         wildcard_constraints:
             run=rf"[^/]+-{method}(-[^/]+)?",
+        retries: flow.retries
+        conda:
+            "../../envs/environment.yaml"
         threads: cpus
         resources:
             mem_mb=memory,
@@ -24,7 +25,6 @@ for method, settings in METHODS.items():
             gpu=gpus,
             cpus_per_task=cpus,
             device=flow.config.device,
-        retries: flow.retries
         params:
             code=code(settings.stage),
             spec=spec_of_run,

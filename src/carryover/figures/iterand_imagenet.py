@@ -57,10 +57,10 @@ def draw_imagenet(table: DataFrame) -> Figure:
     for axis, (dataset, rows) in zip(axes, datasets, strict=True):
         for arm in arms_in(rows):
             own = rows[rows["arm"] == arm]
-            draw_means(axis, own, "num_left", style.METHODS[arm], int(table["n"].max()))
+            draw_means(axis, own, "num_left", style.look_of(arm), int(table["n"].max()))
             printed = own[own["published"].notna()]
             for left, accuracy in zip(printed["num_left"], printed["published"], strict=True):
-                style.published_marker(axis, float(left), float(accuracy), style.METHODS[arm])
+                style.published_marker(axis, float(left), float(accuracy), style.look_of(arm))
         _name_nets(axis, rows)
         _weights_axis(axis)
         axis.set_title(f"nets on {dataset}")

@@ -29,7 +29,7 @@ def panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
 
 def arms_in(table: DataFrame) -> list[str]:
     """List the arms of a table in the order of METHODS."""
-    return [arm for arm in style.METHODS if arm in set(table["arm"])]
+    return style.in_order(table["arm"])
 
 
 def draw_means(axis: Axes, rows: DataFrame, x: str, look: style.Look, most: int) -> None:
@@ -95,7 +95,7 @@ def looks_by_rate(table: DataFrame) -> dict[tuple[str, float], style.Look]:
     """
     looks: dict[tuple[str, float], style.Look] = {}
     for arm in arms_in(table):
-        look = style.METHODS[arm]
+        look = style.look_of(arm)
         rates = sorted(table["randomize_prob"][table["arm"] == arm].fillna(-1).unique())
         labels = [f"{look.label}, r = {rate:g}" if len(rates) > 1 else look.label for rate in rates]
         shades = style.shades(look, labels) if len(rates) > 1 else [look]

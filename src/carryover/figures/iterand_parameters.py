@@ -46,7 +46,7 @@ def _header(axis: Axes, table: DataFrame, ends: dict[str, float]) -> None:
     split = SPLITS[table["split"].iloc[0]]
     axis.text(1, -2.9, f"{split} accuracy (%)", ha="right", va="center")
     axis.plot([_LEFT + 0.03, 1], [-2.4, -2.4], color="black", linewidth=0.4)
-    heads = {arm: style.METHODS[arm].label.replace(" ", "\n", 1) for arm in ends}
+    heads = {arm: style.look_of(arm).label.replace(" ", "\n", 1) for arm in ends}
     axis.text(0, -0.9, "net", va="bottom")
     for place, name in (
         (_WEIGHTS, "weights"),

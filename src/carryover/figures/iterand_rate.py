@@ -56,9 +56,9 @@ def draw_rate(table: DataFrame) -> Figure:
 def _rate_panel(axis: Axes, rows: DataFrame, most: int) -> None:
     for weights in rows["weights"].unique():
         own = rows[(rows["weights"] == weights) & (rows["arm"] != "dense")]
-        redrawn = style.METHODS[f"iterand-{weights}"]
+        redrawn = style.look_of(f"iterand-{weights}")
         draw_means(axis, own, "place", redrawn, most)
-        plain = style.METHODS[f"popup-{weights}"]
+        plain = style.look_of(f"popup-{weights}")
         for popup in own[own["arm"] == f"popup-{weights}"].itertuples():
             axis.axhline(popup.mean, color=plain.color, linestyle=":", linewidth=0.8)
             axis.plot(
@@ -67,7 +67,7 @@ def _rate_panel(axis: Axes, rows: DataFrame, most: int) -> None:
                 **{**plain.drawn(), "linestyle": "none", "markersize": 6},
                 zorder=3,
             )
-    draw_means(axis, rows[rows["arm"] == "dense"], "place", style.METHODS["dense"], most)
+    draw_means(axis, rows[rows["arm"] == "dense"], "place", style.look_of("dense"), most)
 
 
 def tabulate_curves(results: DataFrame, spec: FigureSpec) -> DataFrame:

@@ -79,7 +79,7 @@ def _panel(axis: Axes, rows: DataFrame, most: int) -> None:
         return
     rows = rows.assign(x=pandas.to_numeric(rows["x"]))
     for arm in arms_in(rows):
-        draw_means(axis, rows[rows["arm"] == arm], "x", style.METHODS[arm], most)
+        draw_means(axis, rows[rows["arm"] == arm], "x", style.look_of(arm), most)
     if setting not in LINEAR:
         axis.set_xscale("log")
     values = sorted(rows["x"].dropna().unique())
@@ -95,7 +95,7 @@ def _categories(axis: Axes, rows: DataFrame, names: Mapping[str, str], most: int
         own = rows[(rows["arm"] == arm) & rows["x"].notna()]
         place = own["x"].map(list(names).index).to_numpy(float) + _APART * (index - (len(arms) - 1) / 2)
         mean, sd, num_seeds = (own[column].to_numpy(float) for column in ("mean", "sd", "n"))
-        style.points_with_bars(axis, place, mean, sd, style.METHODS[arm])
+        style.points_with_bars(axis, place, mean, sd, style.look_of(arm))
         style.mark_fewer(axis, place, mean, num_seeds.astype(int), most)
     axis.set_xticks(range(len(names)), list(names.values()))
     axis.set_xlim(-0.5, len(names) - 0.5)

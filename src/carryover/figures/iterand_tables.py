@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from pandas import DataFrame, Series
 
-from carryover.figures.style import METHODS
+from carryover.figures.style import in_order
 from carryover.io.results import per_seed
 
 POINT = ["dataset", "family", "net", "size", "arm", "weights"]
@@ -17,14 +17,7 @@ def described(results: DataFrame) -> DataFrame:
 
     `net` is its name, `family` what it shares with wider ones, `size` its width: units of a hidden layer, or the
     multiplier of all channel counts; missing for hidden layers of several sizes.
-    Raises ValueError for an arm that has no look.
     """
-    unknown = [arm for arm in results["arm"].unique() if arm not in METHODS]
-    if unknown:
-        known = ", ".join(METHODS)
-        raise ValueError(
-            f"no figure can show the arm {unknown[0]!r}: give it a look in METHODS of figures/style.py; known: {known}"
-        )
     runs = results.drop_duplicates("run").set_index("run")
     nets = {run: net_names(settings) for run, settings in runs.to_dict("index").items()}
     rate = results.get("randomize_prob", Series(float("nan"), index=results.index))
@@ -43,7 +36,8 @@ def net_names(settings: Mapping[object, object]) -> tuple[str, str, float]:
         hidden = str(settings["net.hidden"]).split("-")
         size = float(hidden[0]) if len(set(hidden)) == 1 else float("nan")
         return f"MLP {'-'.join(hidden)}", "MLP " + "-".join("h" * len(hidden)), size
-    family, width = f"{FAMILIES[kind]}{settings['net.depth']}", float(str(settings["net.width"]))
+    family = f"{FAMILIES.get(kind, f'{kind} ')}{settings['net.depth']}"
+    width = float(str(settings["net.width"]))
     return family if width == 1 else f"{family}, width {width:g}", family, width
 
 
@@ -98,7 +92,7 @@ def along(results: DataFrame, metric: str, split: str, keys: Sequence[str] = ())
 def _ordered(table: DataFrame, keys: Sequence[str]) -> DataFrame:
     _check_points(table, keys)
     net = table.groupby(["dataset", "net"], sort=False).ngroup()
-    arm = table["arm"].map(list(METHODS).index)
+    arm = table["arm"].map(in_order(table["arm"]).index)
     ordered = table.assign(_net=net, _arm=arm).sort_values(["_net", "_arm", *keys], kind="stable")
     return ordered.drop(columns=["_net", "_arm"]).reset_index(drop=True)
 

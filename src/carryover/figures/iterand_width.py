@@ -42,7 +42,7 @@ def draw_width(table: DataFrame) -> Figure:
     figure, axes = panels(len(families), 2.4)
     for axis, ((dataset, family), rows) in zip(axes, families, strict=True):
         for arm in arms_in(rows):
-            draw_means(axis, rows[rows["arm"] == arm], "size", style.METHODS[arm], int(table["n"].max()))
+            draw_means(axis, rows[rows["arm"] == arm], "size", style.look_of(arm), int(table["n"].max()))
         sizes = sorted(rows["size"].unique())
         axis.set_xscale("log", base=2)
         axis.xaxis.set_major_locator(FixedLocator(sizes))

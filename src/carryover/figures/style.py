@@ -6,11 +6,12 @@ until they reach an axis.
 """
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import matplotlib
 from jaxtyping import Integer, Real
@@ -102,6 +103,17 @@ _VARIANTS = "^v<>Pdsp"
 def series(index: int, label: str) -> Look:
     """Give a look to a series that is no method (a precision, a size), in a colour that no method has."""
     return Look(label, *_SERIES[index])
+
+
+def look_of(arm: str) -> Look:
+    """Give an arm its look; one that METHODS does not have gets that of a series, always the same."""
+    return METHODS[arm] if arm in METHODS else series(crc32(arm.encode()) % len(_SERIES), arm)
+
+
+def in_order(arms: Iterable[str]) -> list[str]:
+    """Order arms as METHODS has them, others behind them by name; each once."""
+    known = list(METHODS)
+    return sorted(set(arms), key=lambda arm: (known.index(arm) if arm in known else len(known), arm))
 
 
 def shades(look: Look, labels: Sequence[str]) -> list[Look]:

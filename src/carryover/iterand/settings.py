@@ -19,6 +19,8 @@ class Training(Settings):
 
     stage: ClassVar[str]
     """Rule and stage that run it."""
+    affine: ClassVar[bool] = False
+    """Whether batch-norm has gain and shift."""
 
     dataset: str
     """Name of a data set of the study."""
@@ -57,6 +59,7 @@ class DenseRun(Training):
     """Weight training: the usual baseline, nothing pruned, batch-norm with gain and shift."""
 
     stage: ClassVar[str] = "iterand_dense"
+    affine: ClassVar[bool] = True
 
     method: Literal["dense"]
     """Weight training."""
@@ -104,6 +107,5 @@ class IterandRun(PopupRun):
     """Chance that a pruned weight is then redrawn [r]; 1 is naive randomization."""
 
 
-Run = Annotated[DenseRun | PopupRun | IterandRun, Field(discriminator="method")]
 METHODS: dict[str, type[Training]] = {"dense": DenseRun, "popup": PopupRun, "iterand": IterandRun}
 """Every method by the name that a study gives it."""

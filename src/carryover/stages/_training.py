@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from carryover.core.block import Tensors
 from carryover.core.config import parse
@@ -23,7 +24,7 @@ from carryover.io.files import sha256_of
 from carryover.io.manifest import write_manifest
 from carryover.io.tables import save_table
 from carryover.io.workdir import WorkDir
-from carryover.iterand.settings import DenseRun, Training
+from carryover.iterand.settings import Training
 from carryover.nets.build import build_net
 from carryover.sparse.layers import prunable
 from carryover.stages._cli import pick_device, seeds_of, set_threads, stage_parser
@@ -82,7 +83,7 @@ def train_block(
             )
             with Progress(batches.num_steps * run.epochs, f"{name} {_span(group_seeds)}") as progress:
                 journal = Journal(group_seeds, evaluation, work.part(_span(group_seeds)), progress)
-                net = build_net(run.net, source.image_shape, source.num_classes, affine=model is DenseRun)
+                net = build_net(run.net, source.image_shape, source.num_classes, affine=run.affine)
                 stored = train(Group(group_seeds, net, like, batches, journal), run)
             rows += [{"run": name, **row} for row in journal.rows]
             tensors |= {f"{seed}/{key}": t for seed, own in stored.items() for key, t in own.items()}
@@ -140,14 +141,14 @@ def open_source(path: Path, run: Training, like: Tensor) -> Source:
 
 def groups(seeds: tuple[int, ...], run: Training, source: Source) -> list[tuple[int, ...]]:
     """Split a block into groups of seeds that train together: all of them, or each on its own."""
+    net = build_net(run.net, source.image_shape, source.num_classes, affine=run.affine)
     # torch's autocast does not reach convolutions inside vmap: stacked, they would silently stay fp32
-    unstackable = run.precision == "bf16" and run.net.kind != "mlp"
+    unstackable = run.precision == "bf16" and any(isinstance(layer, _ConvNd) for layer in net.modules())
     if run.stack == "always" and unstackable:
         raise ValueError(
             "stack 'always' cannot train convolutions in precision bf16: use stack auto or never"
         )
     if run.stack == "auto":
-        net = build_net(run.net, source.image_shape, source.num_classes, affine=False)
         num_weights = sum(net.get_parameter(name).numel() for name in prunable(net))
         together = num_weights <= STACKED_WEIGHTS.get(run.net.kind, 0) and not unstackable
     else:

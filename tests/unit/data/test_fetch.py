@@ -65,7 +65,9 @@ def test_where_only_the_md5_is_known_the_file_itself_must_match(root, tmp_path):
     assert fetch("toys", download(by="md5"), Places(root, tmp_path / "mirror", offline=True))
 
 
-@pytest.mark.parametrize("damaged", [PACKED[:-1], PACKED[:-12], gzip.compress(CONTENT[:-1], mtime=0), b"", b"<html>"])
+@pytest.mark.parametrize(
+    "damaged", [PACKED[:-1], PACKED[:-12], gzip.compress(CONTENT[:-1], mtime=0), b"", b"<html>"]
+)
 def test_a_damaged_file_below_the_root_is_named_with_both_digests(root, damaged):
     put(root / "toys/a.gz", damaged)
     expected = hashlib.sha256(CONTENT).hexdigest()

@@ -45,7 +45,9 @@ def test_a_living_holder_is_named_and_keeps_the_lock(tmp_path, holder):
 
 def test_the_lock_of_a_killed_process_is_free_at_once(tmp_path, holder):
     holder.kill()
-    os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)  # dead, and left a zombie, as under a busy parent
+    os.waitid(
+        os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT
+    )  # dead, and left a zombie, as under a busy parent
     lock = Lock(tmp_path)
     assert [path.name for path in tmp_path.glob("lock-*")] == ["lock-2"]
     lock.check()
