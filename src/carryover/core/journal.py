@@ -54,6 +54,11 @@ class Journal:
         self._loss_sum = torch.zeros(len(self.seeds), dtype=torch.float64)
         self._examples = 0
 
+    @property
+    def over(self) -> bool:
+        """Tell whether every net has diverged, so that training on is of no use."""
+        return not any(self.alive)
+
     def restore(self, state: dict[str, Tensor]) -> int:
         """Take `state` as what is to be saved, and bring back the newest saved one, in place, if there is one.
 
@@ -83,7 +88,7 @@ class Journal:
         if step.closes_epoch:
             self._close_epoch(done, self._evaluation.after(step.epoch, predictor))
         last = step.closes_epoch and step.epoch + 1 == self._evaluation.num_epochs
-        if last or self._resume.due():
+        if last or self.over or self._resume.due():
             self._save(done)
         self._progress.update(done)
 

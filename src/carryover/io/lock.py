@@ -79,7 +79,8 @@ class Lock:
         self._heart.join()
         if self.path.exists():
             with replacing(self.path) as temporary:
-                _write(temporary, self.holder.model_copy(update={"free": True}))
+                freed = self.holder.model_copy(update={"free": True})
+                temporary.write_text(freed.model_dump_json(), encoding="utf-8")
 
     def _beat(self) -> None:
         while not self._done.wait(HEARTBEAT):

@@ -30,7 +30,8 @@ class Nets:
         self, images: Float[Tensor, "block batch channels height width"]
     ) -> Float[Tensor, "block batch classes"]:
         """Run each net on its own training batch."""
-        self.net.train()
+        if not self.net.training:  # walking over all modules would cost a small net a tenth of its step
+            self.net.train()
         return call(self.net, {**self.parameters, **self.buffers}, images, self.precision)
 
     def predictor(self) -> Predict:
@@ -70,6 +71,8 @@ def train(nets: Nets, batches: Batches, run: DenseRun, journal: Journal) -> None
     for step in steps(batches, learning_rate(run, run.lr), run.epochs, start):
         losses = cross_entropy(nets.logits(step.images), step.labels)
         journal.close(step, optimizer.descend(step.lr, losses), nets.predictor)
+        if journal.over:
+            break
     weights = [float(sum(nets.parameters[name][0].numel() for name in prunable(nets.net)))]
     trained = [float(sum(tensor[0].numel() for tensor in nets.parameters.values()))]
     journal.note(batches.num_steps * run.epochs, "num_weights", weights * len(journal.seeds))

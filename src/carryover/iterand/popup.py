@@ -21,4 +21,6 @@ def search(tickets: Tickets, batches: Batches, run: PopupRun, journal: Journal) 
         losses = cross_entropy(tickets.logits(step.images), step.labels)
         diagnostics.observe(step.index, tickets.masks, journal)
         journal.close(step, optimizer.descend(step.lr, losses), tickets.predictor)
+        if journal.over:
+            break
     tickets.record_counts(batches.num_steps * run.epochs, journal)

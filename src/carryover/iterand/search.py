@@ -36,6 +36,8 @@ def search(tickets: Tickets, batches: Batches, run: IterandRun, journal: Journal
         losses = cross_entropy(tickets.logits(step.images), step.labels)
         diagnostics.observe(step.index, tickets.masks, journal)
         journal.close(step, optimizer.descend(step.lr, losses), tickets.predictor)
+        if journal.over:
+            break
     tickets.record_counts(batches.num_steps * run.epochs, journal)
     if run.diagnose_every:
         num_events = batches.num_steps * run.epochs // run.randomize_every

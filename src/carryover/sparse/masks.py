@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from math import floor
 from typing import Literal
 
@@ -29,6 +30,7 @@ class MaskRule:
     """`exact`: see `num_kept`; `authors`: the published code's threshold, ties kept."""
 
 
+@lru_cache
 def num_kept(num_weights: int, sparsity: float, keep_rule: KeepRule = "exact") -> int:
     """Count the weights that a layer of `num_weights` keeps, if no scores tie.
 

@@ -108,6 +108,17 @@ def test_a_net_that_diverged_is_recorded_once_emptied_and_left_out(bad):
     assert journal.alive == [True, False]
 
 
+def test_a_training_is_over_and_saved_when_every_net_has_diverged():
+    resume = Kept()
+    journal = new(resume)
+    journal.restore(state())
+    walk(journal, [[float("nan"), 1.0]] * 3)
+    assert not journal.over
+    walk(journal, [[1.0, float("nan")]] * 3)
+    assert journal.over
+    assert resume.saved[-1] == 3
+
+
 def test_a_high_loss_below_the_limit_is_no_divergence():
     journal = new()
     journal.restore(state())

@@ -4,7 +4,9 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
+from carryover.io.checkpoint import save_tensors
 from carryover.io.files import replacing, sha256_of
 
 
@@ -51,3 +53,12 @@ def test_sha256_is_that_of_the_bytes(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"abc" * 100_000)
     assert sha256_of(path) == hashlib.sha256(b"abc" * 100_000).hexdigest()
+
+
+def test_a_file_can_be_read_by_those_whom_the_umask_lets_in(tmp_path):
+    before = os.umask(0o027)
+    try:
+        save_tensors(tmp_path / "net.safetensors", {"weight": torch.zeros(1)}, {})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "net.safetensors").stat().st_mode & 0o777 == 0o640
