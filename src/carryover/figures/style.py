@@ -221,11 +221,15 @@ def published_marker(axis: Axes, x: float, y: float, look: Look) -> None:
 
 @house_style()
 def legend_above(figure: Figure, columns: int) -> None:
-    """Name every method of a figure once, in the order of METHODS, above all panels."""
+    """Name every method of a figure once, in the order of METHODS, above all panels.
+
+    A method that is a mere level in one panel is shown with the marker that it has in others.
+    """
     known: dict[str, Any] = {}
     for axis in figure.axes:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
-            known.setdefault(label, handle)
+            if label not in known or getattr(known[label], "get_marker", str)() == "None":
+                known[label] = handle
     order = [look.label for look in METHODS.values()]
     labels = sorted(known, key=lambda label: order.index(label) if label in order else len(order))
     handles = [known[label] for label in labels]

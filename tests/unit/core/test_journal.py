@@ -116,7 +116,7 @@ def test_a_training_is_over_and_saved_when_every_net_has_diverged():
     assert not journal.over
     walk(journal, [[1.0, float("nan")]] * 3)
     assert journal.over
-    assert resume.saved[-1] == 3
+    assert resume.steps[-1] == 3
 
 
 def test_a_high_loss_below_the_limit_is_no_divergence():
