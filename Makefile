@@ -16,12 +16,12 @@ PIP := $(BIN)/python -m pip --quiet --no-input --disable-pip-version-check
 # rules and tests start `python`: that of .venv
 IN_VENV := PATH="$(CURDIR)/$(BIN):$$PATH"
 SNAKEMAKE := $(IN_VENV) $(BIN)/snakemake
-PYTEST := $(IN_VENV) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal
+PYTEST := $(IN_VENV) OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadgroup
 SNAKEFILES := Snakefile workflow
 GENERATED := .venv/generated
 
 .DEFAULT_GOAL := help
-.PHONY: help figures report test test-slow lint format lock clean clean-results
+.PHONY: help figures report pictures test test-slow lint format lock clean clean-results
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ figures: .venv/ready ## make all figures of the study that config.yaml names
 
 report: .venv/ready ## pack all figures and tables with their captions into report.zip
 	$(SNAKEMAKE) --report report.zip $(ARGS)
+
+pictures: ## copy the demo's figures that README shows into docs/figures
+	cp $(addprefix results/demo/figures/iterand/,fig1.png fig2.png claims.png) docs/figures/
 
 test: .venv/ready ## run the tests, except those that are long or need a GPU
 	$(PYTEST) -m "not slow and not gpu" $(ARGS)

@@ -4,21 +4,18 @@ import hashlib
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from pages import ROOT, blocks, commands, follow
 from PIL import Image
+from workflow_copy import WorkflowCopy
 
 from carryover.data.images import load_images
 from carryover.io.manifest import read_manifest
 from carryover.io.tables import load_table
 from carryover.problems import ConfigError
 from carryover.workflow import load_workflow
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
-from pages import ROOT, blocks, commands, follow
-from workflow_copy import WorkflowCopy
 
 PAGES = ROOT / "docs" / "how-to"
 MOST_FILES = 3

@@ -5,18 +5,15 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from workflow_copy import WorkflowCopy
 
 from carryover.data.images import load_images
 from carryover.io.manifest import read_manifest
 from carryover.io.tables import load_table
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
-from workflow_copy import WorkflowCopy
 
 MIRROR = os.environ.get("CARRYOVER_MIRROR")
 LAST_STEP = {"mirrored": 2 * 8, "streamed": 3 * 6}

@@ -12,6 +12,7 @@ import pytest
 from carryover.core.config import canonical
 from carryover.iterand.settings import IterandRun
 
+pytestmark = pytest.mark.xdist_group("resume")
 RUN = IterandRun(
     dataset="digits",
     net={"kind": "mlp", "hidden": [32, 32]},

@@ -1,13 +1,11 @@
 """The whole workflow on the tiny study: it finishes, then has nothing to do; a change re-runs what it reaches."""
 
 import json
-import sys
 
 import pytest
-
-sys.path.insert(0, str(__import__("pathlib").Path(__file__).parent.parent))
 from workflow_copy import WorkflowCopy
 
+pytestmark = pytest.mark.xdist_group("workflow")  # one worker runs the tiny study once
 TINY = ("--config", "study=tiny")
 SEARCHES = 14
 

@@ -4,19 +4,15 @@ import argparse
 import ast
 import re
 import shlex
-import sys
-from pathlib import Path
 
 import pytest
 import yaml
+from pages import FENCE, ROOT, changes, commands, new_files
 from snakemake.cli import get_argument_parser
 
 from carryover import cli, compare, export, schema
 from carryover.iterand.settings import METHODS
 from carryover.workflow import load_workflow
-
-sys.path.insert(0, str(Path(__file__).parent.parent))
-from pages import FENCE, ROOT, changes, commands, new_files
 
 PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "results" / "README.md"})
 FOLDERS = "benchmarks|docs|envs|profiles|slurm|src|studies|tests|workflow"

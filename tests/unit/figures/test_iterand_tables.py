@@ -5,6 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from carryover.figures.iterand_tables import along, final_accuracy, net_names, with_counts
+from carryover.figures.style import look_of
 from carryover.io.results import read_results
 
 
@@ -67,10 +68,13 @@ def test_nets_stay_in_the_order_of_the_study_and_arms_in_that_of_the_methods(mad
     ]
 
 
-def test_an_arm_without_a_look_is_refused(made):
+def test_an_arm_of_ones_own_comes_after_the_known_ones_and_always_looks_the_same(made):
     made.add("popup-kn", {0: 0.5})
-    with pytest.raises(ValueError, match=r"no figure can show the arm 'popup-kn'.*known: dense, popup-ku"):
-        final_accuracy(read_results(made.manifests), "test")
+    made.add("popup-sc", {0: 0.5})
+    table = final_accuracy(read_results(made.manifests), "test")
+    assert list(table["arm"]) == ["popup-sc", "popup-kn"]
+    assert look_of("popup-kn") == look_of("popup-kn")
+    assert look_of("popup-kn").label == "popup-kn"
 
 
 def test_two_runs_on_one_point_are_refused(made):
