@@ -99,8 +99,8 @@ def main() -> None:
     told = [
         "Test accuracy of the last step, 5 seeds. The laboratory numbers are the specification's (section 7.2): one",
         "split of 1,400 and 397 images that is not recorded. Ours are means over 5 splits (dense: 8); 'within 2 sd'",
-        "allows for the spread of splits (one there, the mean of several here) and for the standard error of five seeds",
-        "on either side.",
+        "allows for the spread of splits (one there, the mean of several here) and for the standard error of five",
+        "seeds on either side.",
         f"{inside} of {len(cells)} cells agree.",
     ]
     write_report("digits_reference", "The digits measurements of the specification, repeated", told, rows)

@@ -15,12 +15,8 @@ def main() -> None:
     """Let `carryover compare` do it, and tabulate the runs that both studies have."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "compared.csv"
-        subprocess.run(
-            ["carryover", "compare", "demo", "demo.bf16", "--csv", path],
-            cwd=ROOT,
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
+        command = ["carryover", "compare", "demo", "demo.bf16", "--csv", str(path)]
+        subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
         table = load_table(path)
     both = table[table["only_in"].isna()]
     within = int((both["within_spread"].astype(str) == "True").sum())
@@ -34,7 +30,8 @@ def main() -> None:
         means = [f"{run[f'{side}_mean']:.3f} ± {run[f'{side}_sd']:.3f}" for side in ("first", "second")]
         rows.append([run["run"], int(run["n"]), *means, interval, f"{run['spread']:.3f}", inside])
     told = [
-        f"Test accuracy of figure 2's runs. In {covered} of {len(both)} the interval of the paired difference covers zero;",
+        "Test accuracy of figure 2's runs.",
+        f"In {covered} of {len(both)} the interval of the paired difference covers zero;",
         f"in {within} of {len(both)} the difference is smaller than the spread of seeds.",
     ]
     write_report("precision", "fp32 and bf16 on the demo", told, rows)
