@@ -69,16 +69,15 @@ def expand(
     section = _mapping(study.get("iterand"))
     _check_settings(section, problems)
     runs: dict[str, Run] = {}
+    names: dict[str, str] = {}
     members: dict[str, list[str]] = {}
     for grid_name, grid in _mapping(section.get("grids")).items():
         where: Path = ("iterand", "grids", grid_name)
-        names = (
-            _run_of(point, study, precision, where, problems) for point in _points(_mapping(grid), where)
-        )
         members[grid_name] = []
-        for run in names:
+        for point in _points(_mapping(grid), where):
+            run = _run_of(point, study, precision, where, problems)
             if run is not None:
-                _enter(run, runs, where, problems)
+                _enter(run, runs, names, where, problems)
                 if run.name not in members[grid_name]:
                     members[grid_name].append(run.name)
     return runs, members
@@ -196,8 +195,11 @@ def _note(
         problems.add(origins.get(key, where), explain(detail))
 
 
-def _enter(run: Run, runs: dict[str, Run], where: Path, problems: Problems) -> None:
-    """Add a run to those of the study, unless its name or its settings are taken by a different one."""
+def _enter(run: Run, runs: dict[str, Run], names: dict[str, str], where: Path, problems: Problems) -> None:
+    """Add a run to those of the study; note when its name or its settings are taken by a different one.
+
+    `names` has the name of the run with each spec.
+    """
     known = runs.setdefault(run.name, run)
     if known.spec != run.spec:
         differ = [k for k, v in known.settings.model_dump().items() if run.settings.model_dump().get(k) != v]
@@ -206,8 +208,8 @@ def _enter(run: Run, runs: dict[str, Run], where: Path, problems: Problems) -> N
             f"two different runs would be called {run.name!r} (they differ in {', '.join(differ)}):"
             " give one of them an arm of its own, or put the setting on an axis",
         )
-    twin = next((r.name for r in runs.values() if r.spec == run.spec and r.name != run.name), None)
-    if twin is not None:
+    twin = names.setdefault(run.spec, run.name)
+    if twin != run.name:
         problems.add(
             (*where, run.name),
             f"{run.name!r} and {twin!r} are the same run and would be trained twice: name one",
