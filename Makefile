@@ -45,6 +45,7 @@ lint: .venv/ready ## check style, types and generated files; changes nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check $(SNAKEFILES)
+	$(BIN)/snakemake --lint
 	$(BIN)/mypy
 	@rm -rf $(GENERATED) && mkdir -p $(GENERATED)/docs $(GENERATED)/workflow/schemas
 	@$(BIN)/carryover schema --root $(GENERATED) > /dev/null

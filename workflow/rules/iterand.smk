@@ -26,11 +26,12 @@ for method, settings in METHODS.items():
             cpus_per_task=cpus,
             device=flow.config.device,
         params:
+            stage=settings.stage,
             code=code(settings.stage),
             spec=spec_of_run,
             seeds=block_of,
         shell:
-            "python -m carryover.stages.{rule}"
+            "python -m carryover.stages.{params.stage}"
             " --code {params.code} --spec {params.spec:q} --seeds {params.seeds}"
             " --device {resources.device} --threads {resources.cpus_per_task} --minutes {resources.runtime}"
             " --work results/{wildcards.study}/.work"

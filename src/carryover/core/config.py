@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 
 class Settings(BaseModel):
@@ -33,6 +33,10 @@ def canonical(value: Settings | Mapping[str, object] | Sequence[object]) -> str:
 def parse(model: type[SettingsT], text: str) -> SettingsT:
     """Read settings back from their canonical text.
 
-    Raises ValueError (pydantic's) when the text is not JSON or breaks a rule of `model`.
+    Raises ValueError with every broken rule of `model` when the text is not such settings.
     """
-    return model.model_validate_json(text)
+    try:
+        return model.model_validate_json(text)
+    except ValidationError as error:
+        rules = [f"{'.'.join(map(str, e['loc'])) or 'the text'}: {e['msg']}" for e in error.errors()]
+        raise ValueError(f"these are no settings of {model.__name__}: {'; '.join(rules)}") from None
