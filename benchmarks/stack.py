@@ -15,7 +15,7 @@ from carryover.iterand.settings import PopupRun
 from carryover.iterand.tickets import draw_tickets
 from carryover.nets.build import build_net
 from carryover.nets.settings import ConvSettings, MlpSettings, NetSettings, ResNetSettings
-from carryover.sparse.layers import prunable
+from carryover.sparse.prunable import prunable
 
 SEEDS, BATCH = range(5), 64
 NETS: dict[str, tuple[NetSettings, tuple[int, int, int]]] = {

@@ -21,7 +21,7 @@ from carryover.iterand.compact import EVENT, MASK, OTHER
 from carryover.iterand.rebuild import rebuild
 from carryover.iterand.settings import METHODS, IterandRun, PopupRun, Training
 from carryover.nets.build import build_net
-from carryover.sparse.layers import prunable
+from carryover.sparse.prunable import prunable
 
 Form = Literal["dense", "compact"]
 NO_FASTER = "A mask makes the file smaller, not the net faster: zeros are multiplied like any other weight."

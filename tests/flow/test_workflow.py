@@ -73,7 +73,7 @@ def test_a_deleted_figure_is_one_job(finished):
     content = pdf.read_bytes()
     pdf.unlink()
     assert finished.planned(*TINY) == {"iterand_figure": 1, "all_figures": 1}
-    done = finished.snakemake("--cores", "1", *TINY, "results/tiny/figures/iterand/fig1.pdf")
+    done = finished.snakemake("--cores", "1", "results/tiny/figures/iterand/fig1.pdf", *TINY)
     assert done.returncode == 0
     assert pdf.read_bytes() == content
 
@@ -100,7 +100,7 @@ def test_a_newer_result_is_refused_with_the_remedy(finished):
     text = manifest.read_text()
     manifest.write_text(json.dumps({**json.loads(text), "format": 99}))
     (finished.folder / "results/tiny/iterand/table.csv").unlink()
-    done = finished.snakemake("--cores", "1", *TINY, "results/tiny/iterand/table.csv")
+    done = finished.snakemake("--cores", "1", "results/tiny/iterand/table.csv", *TINY)
     manifest.write_text(text)
     assert done.returncode != 0
     assert "format 99" in done.stdout

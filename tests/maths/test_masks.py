@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from carryover.nets.build import build_net
 from carryover.nets.settings import ConvSettings, ResNetSettings
-from carryover.sparse.layers import prunable
 from carryover.sparse.masks import KeepRule, MaskRule, keep_top, masks_of, num_kept, top_mask
+from carryover.sparse.prunable import prunable
 
 SPARSITIES = ("0", "0.1", "0.5", "0.6", "0.7", "0.9", "1")
 SIZES = (1, 2, 10, 11, 432, 640)

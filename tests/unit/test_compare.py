@@ -156,7 +156,7 @@ def test_the_command_compares_validation_accuracy_on_request(tmp_path, capsys):
 
 
 def test_a_study_without_results_is_an_error_that_says_what_makes_them(tmp_path):
-    with pytest.raises(ValueError, match=r"snakemake --config study=demo .*demo/iterand/table\.csv"):
+    with pytest.raises(ValueError, match=r"snakemake .*demo/iterand/table\.csv --config study=demo"):
         read_table(tmp_path, "demo")
 
 

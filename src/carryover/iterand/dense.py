@@ -14,7 +14,7 @@ from carryover.core.loop import Batches, MomentumSgd, steps
 from carryover.iterand.schedule import learning_rate
 from carryover.iterand.settings import DenseRun
 from carryover.sparse.init import draw_weights
-from carryover.sparse.layers import prunable
+from carryover.sparse.prunable import prunable
 
 
 @dataclass

@@ -13,8 +13,8 @@ from carryover.core.evaluate import Predict
 from carryover.core.journal import Journal
 from carryover.iterand.settings import PopupRun
 from carryover.sparse.init import draw_weights
-from carryover.sparse.layers import prunable
 from carryover.sparse.masks import MaskRule, masks_of
+from carryover.sparse.prunable import prunable
 
 
 @dataclass

@@ -2,28 +2,12 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils import parametrize
 
 from carryover.core import rng
 from carryover.sparse.init import Distribution, draw_weights
 from carryover.sparse.masks import MaskRule, masks_of
-
-
-def prunable(net: nn.Module) -> dict[str, int]:
-    """Name every weight that a mask may prune, with its fan-in: linear and convolution layers of `net`.
-
-    The fan-in is the number of products that one output sums: in-features, or in-channels per group times
-    kernel area.
-    """
-    found = {}
-    for name, module in net.named_modules():
-        key = f"{name}.weight" if name else "weight"
-        if isinstance(module, nn.Linear):
-            found[key] = module.in_features
-        elif isinstance(module, _ConvNd):
-            found[key] = module.in_channels // module.groups * module.weight[0, 0].numel()
-    return found
+from carryover.sparse.prunable import prunable
 
 
 class _Popup(nn.Module):

@@ -26,7 +26,7 @@ from carryover.io.tables import save_table
 from carryover.io.workdir import WorkDir
 from carryover.iterand.settings import Training
 from carryover.nets.build import build_net
-from carryover.sparse.layers import prunable
+from carryover.sparse.prunable import prunable
 from carryover.stages._cli import pick_device, seeds_of, set_threads, stage_parser
 
 RunT = TypeVar("RunT", bound=Training)

@@ -9,8 +9,9 @@ from torch.nn.utils import parametrize
 
 from carryover.core.rng import generator
 from carryover.sparse.init import draw_weights
-from carryover.sparse.layers import masked, popup_scores, prunable
+from carryover.sparse.layers import masked, popup_scores
 from carryover.sparse.masks import MaskRule, keep_top
+from carryover.sparse.prunable import prunable
 
 RULE = MaskRule(0.6)
 LAYERS = {
