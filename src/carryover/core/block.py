@@ -20,6 +20,11 @@ def stack(states: Iterable[Tensors]) -> dict[str, Shaped[Tensor, "block *shape"]
     return {name: torch.stack([state[name] for state in states]) for name in states[0]}
 
 
+def placed(tensors: Tensors, like: Tensor) -> Tensors:
+    """Bring tensors to the device of `like`, and those of floating point to its dtype."""
+    return {n: t.to(like) if t.is_floating_point() else t.to(like.device) for n, t in tensors.items()}
+
+
 def call(
     net: nn.Module,
     tensors: Tensors,

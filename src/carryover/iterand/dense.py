@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from carryover.core import rng
-from carryover.core.block import Precision, Tensors, call, cross_entropy, stack
+from carryover.core.block import Precision, Tensors, call, cross_entropy, placed, stack
 from carryover.core.evaluate import Predict
 from carryover.core.journal import Journal
 from carryover.core.loop import Batches, MomentumSgd, steps
 from carryover.iterand.schedule import learning_rate
 from carryover.iterand.settings import DenseRun
-from carryover.sparse.init import draw_weights
-from carryover.sparse.prunable import prunable
+from carryover.sparse.prunable import draw_layers, prunable
 
 
 @dataclass
@@ -42,22 +40,15 @@ class Nets:
 
 def draw_nets(net: nn.Module, seeds: Sequence[int], run: DenseRun, like: Tensor) -> Nets:
     """Draw the weights of each seed, those of the tickets with that seed; the rest as `net` has it."""
-    fan_in = prunable(net)
-    fixed = {n: p.detach() for n, p in net.named_parameters() if n not in fan_in}
-    drawn = [
-        {
-            n: draw_weights(run.weights, net.get_parameter(n).shape, fan, rng.generator(seed, "weights", n))
-            for n, fan in fan_in.items()
-        }
-        for seed in seeds
-    ]
-    parameters = stack({**own, **fixed} for own in drawn)
+    drawn = draw_layers(net, seeds, run.weights, "weights")
+    fixed = {n: p.detach() for n, p in net.named_parameters() if n not in drawn}
+    parameters = {**drawn, **(stack(fixed for _ in seeds) if fixed else {})}
     buffers = stack(dict(net.named_buffers()) for _ in seeds) if dict(net.named_buffers()) else {}
     return Nets(
         net=net.requires_grad_(False),
         precision=run.precision,
-        parameters={n: t.to(like) for n, t in parameters.items()},
-        buffers={n: t.to(like) if t.is_floating_point() else t.to(like.device) for n, t in buffers.items()},
+        parameters=placed(parameters, like),
+        buffers=placed(buffers, like),
     )
 
 

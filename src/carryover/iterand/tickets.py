@@ -7,14 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from carryover.core import rng
-from carryover.core.block import Precision, Tensors, call, stack
+from carryover.core.block import Precision, Tensors, call, placed, stack
 from carryover.core.evaluate import Predict
 from carryover.core.journal import Journal
 from carryover.iterand.settings import PopupRun
-from carryover.sparse.init import draw_weights
 from carryover.sparse.masks import MaskRule, masks_of
-from carryover.sparse.prunable import prunable
+from carryover.sparse.prunable import draw_layers, prunable
 
 
 @dataclass
@@ -89,16 +87,7 @@ def draw_tickets(net: nn.Module, seeds: Sequence[int], run: PopupRun, like: Tens
     """
     net.requires_grad_(False)
     fan_in = prunable(net)
-    shapes = {name: net.get_parameter(name).shape for name in fan_in}
     _refuse_unmasked_parameters(net, fan_in)
-    weights = stack(
-        {n: draw_weights(run.weights, shapes[n], fan_in[n], rng.generator(s, "weights", n)) for n in fan_in}
-        for s in seeds
-    )
-    scores = stack(
-        {n: draw_weights(run.scores, shapes[n], fan_in[n], rng.generator(s, "scores", n)) for n in fan_in}
-        for s in seeds
-    )
     rest = {n: t for n, t in (*net.named_parameters(), *net.named_buffers()) if n not in fan_in}
     others = stack(rest for _ in seeds) if rest else {}
     return Tickets(
@@ -107,9 +96,9 @@ def draw_tickets(net: nn.Module, seeds: Sequence[int], run: PopupRun, like: Tens
         rule=mask_rule(run),
         precision=run.precision,
         fan_in=fan_in,
-        weights={n: t.to(like) for n, t in weights.items()},
-        scores={n: t.to(like) for n, t in scores.items()},
-        others={n: t.to(like) if t.is_floating_point() else t.to(like.device) for n, t in others.items()},
+        weights=placed(draw_layers(net, seeds, run.weights, "weights"), like),
+        scores=placed(draw_layers(net, seeds, run.scores, "scores"), like),
+        others=placed(others, like),
         masks={},
     )
 

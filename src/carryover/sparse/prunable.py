@@ -1,7 +1,14 @@
-"""Which weights of a net a mask may prune, and the fan-in that their distributions need."""
+"""Which weights of a net a mask may prune, the fan-in that their distributions need, and their draws."""
 
-from torch import nn
+from collections.abc import Sequence
+
+from jaxtyping import Float
+from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
+
+from carryover.core import rng
+from carryover.core.block import stack
+from carryover.sparse.init import Distribution, draw_weights
 
 
 def prunable(net: nn.Module) -> dict[str, int]:
@@ -18,3 +25,23 @@ def prunable(net: nn.Module) -> dict[str, int]:
         elif isinstance(module, _ConvNd):
             found[key] = module.in_channels // module.groups * module.weight[0, 0].numel()
     return found
+
+
+def draw_layers(
+    net: nn.Module, seeds: Sequence[int], distribution: Distribution, stream: str
+) -> dict[str, Float[Tensor, "block *shape"]]:
+    """Draw a tensor like each prunable weight for each seed, stacked: `stream` is "weights" or "scores".
+
+    Every seed and layer has its own stream, which no method and no block changes: that is what pairs the arms
+    of a comparison.
+    """
+    fan_in = prunable(net)
+    return stack(
+        {
+            name: draw_weights(
+                distribution, net.get_parameter(name).shape, fan, rng.generator(seed, stream, name)
+            )
+            for name, fan in fan_in.items()
+        }
+        for seed in seeds
+    )
