@@ -9,6 +9,7 @@ from carryover.core.config import canonical
 from carryover.data.settings import RawSettings
 from carryover.iterand.settings import METHODS
 from carryover.problems import ConfigError
+from carryover.transfer.settings import KINDS
 from carryover.workflow import load_workflow
 
 DOWNLOADED = get_args(RawSettings.model_fields["source"].annotation)
@@ -33,13 +34,14 @@ resource_scopes:
 
 wildcard_constraints:
     study=flow.name,
-    block=r"s\d+(-\d+)?",
+    block=r"s\d+(-\d+)?|(source|target|pairs)\d+(-\d+)?|all",
 
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/iterand.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/transfer.smk"
 
 
 localrules:

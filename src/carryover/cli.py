@@ -7,6 +7,7 @@ from typing import Any
 
 COMMANDS = {
     "export": "write one trained net as a plain dense net or in its exact compact form",
+    "transfer": "hand the training of one net to another start of its architecture",
     "compare": "compare the accuracies of two studies that have the same runs, seed by seed",
     "schema": "write the JSON schemas and the reference of all settings from the models",
 }
@@ -40,6 +41,10 @@ def _add(name: str, subparsers: Any) -> None:
             from carryover import export
 
             export.add_to(subparsers)
+        case "transfer":
+            from carryover import carry
+
+            carry.add_to(subparsers)
         case "compare":
             from carryover import compare
 

@@ -19,9 +19,10 @@ from carryover.io.manifest import read_manifest
 from carryover.io.tables import load_table
 from carryover.iterand.compact import EVENT, MASK, OTHER
 from carryover.iterand.rebuild import rebuild
-from carryover.iterand.settings import METHODS, IterandRun, PopupRun, Training
+from carryover.iterand.settings import METHODS, IterandRun, PopupRun
 from carryover.nets.build import build_net
 from carryover.sparse.prunable import prunable
+from carryover.train.settings import Training
 
 Form = Literal["dense", "compact"]
 NO_FASTER = "A mask makes the file smaller, not the net faster: zeros are multiplied like any other weight."

@@ -9,8 +9,9 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from carryover.core.config import canonical
-from carryover.iterand.settings import METHODS, Training
+from carryover.iterand.settings import METHODS
 from carryover.problems import Path, Problems, explain, nearest
+from carryover.train.settings import Training
 
 MAX_NAME = 80
 AXES = ("dataset", "net", "arm", "recipe")

@@ -15,6 +15,7 @@ from pydantic_core import to_jsonable_python
 from carryover.iterand.settings import METHODS
 from carryover.problems import members
 from carryover.study import Config, Study
+from carryover.transfer.settings import KINDS
 
 MODELS: dict[str, type[BaseModel]] = {"config": Config, "study": Study}
 
@@ -27,6 +28,7 @@ def schema_texts() -> dict[str, str]:
         schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
         if name == "study":
             _describe_partial_settings(schema)
+            _describe_entries(schema)
         texts[f"{name}.schema.json"] = json.dumps(schema, indent=2, sort_keys=True) + "\n"
     return texts
 
@@ -54,6 +56,26 @@ def _describe_partial_settings(schema: dict[str, Any]) -> None:
         }
 
 
+def _describe_entries(schema: dict[str, Any]) -> None:
+    """Let an editor complete the entries of each kind of run: any of its settings, or a list of values to sweep."""
+    section = schema["$defs"]["TransferStudy"]["properties"]
+    beside = {"recipe": {"type": "string"}, "pairs": section["pairs"], "job": section["job"]}
+    for kind, model in KINDS.items():
+        own = model.model_json_schema()
+        schema["$defs"].update({k: v for k, v in own.get("$defs", {}).items() if k not in schema["$defs"]})
+        swept: dict[str, Any] = {key: {"anyOf": [each, {"type": "array"}]} for key, each in own["properties"].items()}
+        if "net" in swept:
+            swept["net"] = {
+                "type": ["string", "array"],
+                "description": "Name of a net of the study, or several.",
+            }
+        section[kind]["additionalProperties"] = {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {**swept, **beside},
+        }
+
+
 def reference_text() -> str:
     """Write docs/config.md: every setting with its type, range, default and meaning."""
     lines = [
@@ -68,6 +90,7 @@ def reference_text() -> str:
     seen: set[type[BaseModel]] = set()
     queue: list[tuple[str, type[BaseModel]]] = [("config.yaml", Config), ("studies/*.yaml", Study)]
     queue += [(f"A run with method `{name}`", model) for name, model in METHODS.items()]
+    queue += [(f"An entry of `transfer.{kind}`", model) for kind, model in KINDS.items()]
     while queue:
         title, model = queue.pop(0)
         if model in seen:

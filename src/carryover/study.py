@@ -11,13 +11,17 @@ from carryover.core.config import Settings
 from carryover.data.names import check_name
 from carryover.data.settings import DatasetSettings
 from carryover.figures.settings import FigureSettings
+from carryover.figures.transfer_settings import TransferFigureSettings
 from carryover.iterand.theory_settings import TheorySettings
 from carryover.nets.settings import NetSettings
 from carryover.problems import ConfigError, Problems
+from carryover.transfer.theory_settings import TransferTheorySettings
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.]*(-[a-z0-9.]+)*$", max_length=40)]
 """Lower-case letters, digits and dots, in parts joined by single hyphens."""
 Block = Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^\d+(-\d+)?$")]
+
+PairBlock = Annotated[int, Field(ge=1)] | Annotated[str, Field(pattern=r"^[1-9]\d*(-\d+)?$")]
 
 
 class DataConfig(Settings):
@@ -101,6 +105,42 @@ class IterandStudy(Settings):
     """Check the paper's claims on the runs of this study."""
 
 
+Entries = dict[Name, dict[str, Any]]
+"""Runs by name: settings, and `recipe` (to start from), `pairs` and `job` where they are not the study's. A setting
+that takes one value is swept when it is given a list."""
+
+
+class TransferStudy(Settings):
+    """Everything a study does with learning transfer."""
+
+    pairs: Annotated[list[PairBlock], Field(min_length=1)]
+    """Blocks of pairs, each the work of one process: `[1-3]`. Pair k has source seed 100k+1 and target seed 100k+2."""
+    recipes: dict[Name, dict[str, Any]] = {}
+    """Named settings that entries start from; what a kind of run does not have is ignored there."""
+    trainings: Entries = {}
+    """Trainings of sources and targets."""
+    transfers: Entries = {}
+    """Transfers of source trajectories to targets."""
+    continuations: Entries = {}
+    """Trainings that start from transferred parameters."""
+    cosines: Entries = {}
+    """How alike the increments of two trainings are: Assumption (P)."""
+    synced: Entries = {}
+    """Trainings side by side, matched as they go."""
+    landscapes: Entries = {}
+    """Losses along lines and on planes between solutions."""
+    ensembles: Entries = {}
+    """Ensembles of continued nets."""
+    figures: dict[Name, TransferFigureSettings] = {}
+    """Figures by file name."""
+    job: JobSettings = JobSettings()
+    """What one job asks of the machine."""
+    theory: TransferTheorySettings | None = None
+    """Simulation of the theorem, or none."""
+    claims: bool = True
+    """Check the paper's claims on the runs of this study."""
+
+
 class Study(Settings):
     """studies/<name>.yaml: the science."""
 
@@ -114,6 +154,8 @@ class Study(Settings):
     """Architectures by the name that runs and results use."""
     iterand: IterandStudy | None = None
     """IteRand's runs and figures."""
+    transfer: TransferStudy | None = None
+    """Learning transfer's runs and figures."""
 
 
 class _Loader(yaml.SafeLoader):

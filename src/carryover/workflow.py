@@ -18,6 +18,9 @@ from carryover.grid import Run, expand
 from carryover.iterand.settings import METHODS
 from carryover.problems import Problems, raise_problems
 from carryover.study import Config, JobSettings, Study, check_names, read_study
+from carryover.transfer.settings import EVERY_METHOD
+from carryover.transfer_entries import read_transfer
+from carryover.transfer_flow import TransferFlow
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Workflow:
     study: Study
     runs: Mapping[str, Run]
     grids: Mapping[str, list[str]]
+    transfer: TransferFlow | None = None
 
     @property
     def name(self) -> str:
@@ -142,6 +146,9 @@ class Workflow:
 
     def targets(self) -> list[str]:
         """Everything that `all_figures` makes."""
+        return [*self._iterand_targets(), *(self.transfer.targets() if self.transfer else [])]
+
+    def _iterand_targets(self) -> list[str]:
         section = self.study.iterand
         if section is None:
             return []
@@ -171,11 +178,14 @@ def load_workflow(raw: Mapping[str, Any], root: Path) -> Workflow:
     raw_study = read_study(root / "studies", study_name)
     problems = Problems(f"studies/{study_name}.yaml")
     study = problems.check((), Study, raw_study)
-    check_names(raw_study, METHODS, problems)
-    runs, grids = expand(raw_study, str(raw.get("precision", "fp32")), problems)
+    check_names(raw_study, (*METHODS, *EVERY_METHOD), problems)
+    precision = str(raw.get("precision", "fp32"))
+    runs, grids = expand(raw_study, precision, problems)
     _check_figures(raw_study, grids, problems)
+    carried = read_transfer(raw_study, precision, problems)
     raise_problems(in_config, problems)
-    return Workflow(config, study, runs, grids)
+    transfer = study.transfer and TransferFlow(study_name, study.transfer, carried, config.device != "cpu")
+    return Workflow(config, study, runs, grids, transfer)
 
 
 def _check_figures(raw_study: Mapping[str, Any], grids: Mapping[str, Any], problems: Problems) -> None:

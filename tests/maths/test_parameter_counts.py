@@ -1,4 +1,4 @@
-"""Section 2: every count of its tables that needs no mask."""
+"""IteRand, section 2, and learning transfer, section 2: every count of their tables that needs no mask."""
 
 from typing import Any
 
@@ -113,3 +113,36 @@ def test_imagenet_resnets_have_the_counts_of_section_2_2_and_of_torchvision(
         theirs = getattr(torchvision.models, f"resnet{depth}")()
     shapes = sorted(tuple(parameter.shape) for parameter in net.parameters())
     assert shapes == sorted(tuple(parameter.shape) for parameter in theirs.parameters())
+
+
+def test_learning_transfers_mlp_has_the_layers_of_its_section_2_1():
+    net = unallocated(((1, 28, 28), 10), kind="mlp", hidden=[4096])
+    assert [parameter.numel() for parameter in net.parameters()] == [3_211_264, 40_960]
+
+
+@pytest.mark.parametrize(("num_classes", "total"), [(10, 4_885_066), (100, 4_908_196)])
+def test_learning_transfers_conv8_has_the_counts_of_its_section_2_2(num_classes: int, total: int):
+    net = unallocated(((3, 32, 32), num_classes), kind="conv", depth=8, last_pool=4)
+    assert num_parameters(net) == total
+    head = [layer.weight.shape for layer in prunable(net)[8:]]
+    assert head == [(256, 512), (256, 256), (num_classes, 256)]
+
+
+@pytest.mark.parametrize("num_classes", [1000, 196, 200])
+def test_learning_transfers_resnet18_has_the_count_of_its_section_2_3_for_each_number_of_classes(
+    num_classes: int,
+):
+    shape = ((3, 224, 224), num_classes)
+    net = unallocated(shape, affine=True, kind="resnet", depth=18, stem="imagenet")
+    assert num_parameters(net) == 11_689_512 - (1000 - num_classes) * 513
+
+
+def test_a_resnet_without_norm_has_one_bias_where_batch_norm_has_gain_and_shift():
+    counts = [
+        num_parameters(
+            unallocated(IMAGENET, affine=True, kind="resnet", depth=18, stem="imagenet", norm=norm)
+        )
+        for norm in ("batch", "none")
+    ]
+    num_channels = (11_689_512 - 11_678_912 - 1000) // 2
+    assert counts[0] - counts[1] == num_channels

@@ -19,6 +19,7 @@ MAY_PRINT = {
     "stages/_cli.py",
     "core/progress.py",
     "io/workdir.py",
+    "carry.py",
     "cli.py",
     "compare.py",
     "export.py",

@@ -5,10 +5,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isnan
 
-from carryover.claims.claim import Check, Claim, Place
+from carryover.claims.claim import Check, Claim, Place, Statement
 from carryover.claims.runs import Run, Sweep, sweeps
 from carryover.claims.statistics import Effect, Region, Verdict, combine, judge, paired_effect
 
+ACCURACY = "accuracy, as a fraction"
+"""The unit of most differences."""
 Weights = Mapping[tuple[str, float], float]
 """Weights of arms and places in a sum of accuracies."""
 
@@ -28,13 +30,14 @@ class Part:
     diverged: int = 0
     """Seeds left out because one of the compared runs diverged."""
     verdict: Verdict = Verdict.UNTESTED
+    unit: str = ACCURACY
 
 
 @dataclass(frozen=True)
 class Finding:
     """A claim, its parts and the verdict."""
 
-    claim: Claim
+    claim: Statement
     parts: list[Part]
     verdict: Verdict
     reason: str
@@ -56,11 +59,13 @@ def _slack(part: Part) -> float:
 
 def check_claims(claims: Sequence[Claim], runs: Collection[Run]) -> list[Finding]:
     """Check every claim; one that the study has no runs for is "not tested", with the reason."""
-    return [_check(claim, runs) for claim in claims]
+    return [
+        judged(claim, [part for check in claim.checks for part in _parts(check, runs)]) for claim in claims
+    ]
 
 
-def _check(claim: Claim, runs: Collection[Run]) -> Finding:
-    parts = [part for check in claim.checks for part in _parts(check, runs)]
+def judged(claim: Statement, parts: Sequence[Part]) -> Finding:
+    """Judge the parts of a claim, and by them the claim."""
     verdicts = iter(judge([(part.effect, part.region) for part in parts if part.effect is not None]))
     parts = [part if part.effect is None else replace(part, verdict=next(verdicts)) for part in parts]
     verdict = combine([part.verdict for part in parts if part.required])

@@ -39,15 +39,22 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Claim:
+class Statement:
     """One statement of a paper, in our words, that results can agree or disagree with."""
 
     name: str
     statement: str
     where: str
     """Figure, table or text of the paper that it belongs to."""
-    basis: Literal["abstract", "replica"]
-    """Stated in the paper's abstract, or an ordering that small-scale replicas of its experiments showed."""
+    basis: Literal["abstract", "paper", "replica", "own"]
+    """Stated in the paper's abstract, or in its text and figures; an ordering that small-scale replicas of its
+    experiments showed; or a question of ours."""
+
+
+@dataclass(frozen=True)
+class Claim(Statement):
+    """A statement about accuracies of arms, with the sums of them that test it."""
+
     checks: tuple[Check, ...]
 
 

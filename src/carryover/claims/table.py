@@ -6,8 +6,6 @@ from math import isfinite
 from carryover.claims.check import Finding, Part
 from carryover.claims.statistics import Verdict
 
-UNIT = "accuracy, as a fraction"
-
 
 def rows_of(paper: str, findings: Sequence[Finding]) -> list[dict[str, object]]:
     """Write each claim as a row with `part` 0, followed by its parts as rows 1, 2, ...
@@ -49,7 +47,7 @@ def _cells(part: Part, verdict: Verdict, reason: str) -> dict[str, object]:
         "high": None if effect is None else effect.high,
         "n": 0 if effect is None else effect.n,
         "diverged": part.diverged,
-        "unit": UNIT,
+        "unit": part.unit,
         "split": part.split,
         "margin_low": part.region.low if isfinite(part.region.low) else None,
         "margin_high": part.region.high if isfinite(part.region.high) else None,

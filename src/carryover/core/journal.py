@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypedDict, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from carryover.core.evaluate import Evaluation, Predict
+from carryover.core.evaluate import Evaluation, Measured, Predict
 from carryover.core.loop import Step
 from carryover.core.resume import Resume
 
@@ -35,6 +35,26 @@ class ProgressBar(Protocol):
         ...
 
 
+@runtime_checkable
+class Recorder(Protocol):
+    """Keeps nets of a training as it goes, such as the points of a trajectory."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Name the tensors of its own that are saved with the training; their first axis is the block."""
+        ...
+
+    def start(self, step: int, alive: Sequence[bool]) -> None:
+        """Get ready for a training that goes on after `step` finished steps."""
+        ...
+
+    def keep(self, step: int, measured: Measured, alive: Sequence[bool]) -> None:
+        """Keep the nets after `step` finished steps if they are wanted, before the state is saved.
+
+        `measured` is what an evaluation has just given; `alive` tells which nets have not diverged.
+        """
+        ...
+
+
 class Journal:
     """Records a training of a block and keeps it safe.
 
@@ -52,41 +72,72 @@ class Journal:
         self._evaluation, self._resume, self._progress = evaluation, resume, progress
         self._state: dict[str, Tensor] = {}
         self._loss_sum = torch.zeros(len(self.seeds), dtype=torch.float64)
+        self._num_right = torch.zeros(len(self.seeds), dtype=torch.int64)
         self._examples = 0
+        self._recorder: Recorder | None = None
 
     @property
     def over(self) -> bool:
         """Tell whether every net has diverged, so that training on is of no use."""
         return not any(self.alive)
 
-    def restore(self, state: dict[str, Tensor]) -> int:
+    @property
+    def counts_right(self) -> bool:
+        """Tell whether `close` wants to be told how many predictions are right."""
+        return self._evaluation.training
+
+    def restore(self, state: dict[str, Tensor], recorder: Recorder | None = None) -> int:
         """Take `state` as what is to be saved, and bring back the newest saved one, in place, if there is one.
 
+        `recorder` is shown the nets after every step; its tensors are a part of the state.
         Returns the step to go on from. The tensors must stay the same objects for the whole training.
         """
-        self._state = state
-        self._loss_sum = self._loss_sum.to(next(iter(state.values())).device)
-        saved = self._resume.restore()
-        if saved is None:
-            return 0
-        notes = json.loads(self._resume.notes)
-        self.rows, self.alive, self._examples = notes["rows"], notes["alive"], notes["examples"]
-        with torch.no_grad():
-            for name, tensor in {**state, "epoch_loss_sum": self._loss_sum}.items():
-                tensor.copy_(saved[name])
-        return int(notes["step"])
+        device = next(iter(state.values())).device
+        self._state, self._recorder = {**state, **(recorder.state() if recorder else {})}, recorder
+        self._loss_sum, self._num_right = self._loss_sum.to(device), self._num_right.to(device)
+        saved, start = self._resume.restore(), 0
+        if saved is not None:
+            notes = json.loads(self._resume.notes)
+            self.rows, self.alive, self._examples = notes["rows"], notes["alive"], notes["examples"]
+            start = int(notes["step"])
+            with torch.no_grad():
+                for name, tensor in {**self._state, **self._sums()}.items():
+                    tensor.copy_(saved[name])
+        if recorder:
+            recorder.start(start, self.alive)
+        return start
 
-    def close(self, step: Step, losses: Float[Tensor, " block"], predictor: Callable[[], Predict]) -> None:
+    def begin(self, predictor: Callable[[], Predict]) -> None:
+        """Record the nets before the first step of a fresh training."""
+        measured = self._evaluation.before(predictor)
+        self._note_all(0, measured)
+        if self._recorder:
+            self._recorder.keep(0, measured, self.alive)
+
+    def close(
+        self,
+        step: Step,
+        losses: Float[Tensor, " block"],
+        predictor: Callable[[], Predict],
+        num_right: Int[Tensor, " block"] | None = None,
+    ) -> None:
         """End a step: add up the losses; evaluate and record when an epoch closes; save when it is time.
 
-        `predictor` is called for an evaluation, to fix the nets as they are now.
+        `predictor` is called for an evaluation, to fix the nets as they are now; `num_right` are the right
+        predictions on the batch, which `counts_right` asks for.
         Raises OutOfTime after a save that ends the job early.
         """
         self._loss_sum += losses.double() * step.labels.shape[-1]
+        if num_right is not None:
+            self._num_right += num_right
         self._examples += step.labels.shape[-1]
         done = step.index + 1
+        measured: Measured = {}
         if step.closes_epoch:
-            self._close_epoch(done, self._evaluation.after(step.epoch, predictor))
+            measured = self._evaluation.after(step.epoch, predictor)
+            self._close_epoch(done, measured)
+        if self._recorder:
+            self._recorder.keep(done, measured, self.alive)
         last = step.closes_epoch and step.epoch + 1 == self._evaluation.num_epochs
         if last or self.over or self._resume.due():
             self._save(done)
@@ -98,9 +149,11 @@ class Journal:
             if alive:
                 self.rows.append(Row(seed=seed, split=split, step=step, metric=metric, value=value))
 
-    def _close_epoch(self, done: int, measured: dict[str, dict[str, list[float]]]) -> None:
+    def _close_epoch(self, done: int, measured: Measured) -> None:
         losses = (self._loss_sum / self._examples).tolist()
-        self._loss_sum.zero_()
+        accuracies = (self._num_right.double() / self._examples).tolist()
+        for total in (self._loss_sum, self._num_right):
+            total.zero_()
         self._examples = 0
         for index, (seed, loss) in enumerate(zip(self.seeds, losses, strict=True)):
             if self.alive[index] and not loss <= DIVERGED:
@@ -109,9 +162,19 @@ class Journal:
             if not self.alive[index]:
                 self._clear(index)
         self.note(done, "loss", losses, "train")
+        if self.counts_right:
+            self.note(done, "accuracy", accuracies, "train")
+        self._note_all(done, measured)
+
+    def _note_all(self, done: int, measured: Measured) -> None:
         for split, metrics in measured.items():
             for metric, values in metrics.items():
                 self.note(done, metric, values, split)
+
+    def _sums(self) -> dict[str, Tensor]:
+        """Name what an epoch has added up so far."""
+        counted = {"epoch_num_right": self._num_right} if self.counts_right else {}
+        return {"epoch_loss_sum": self._loss_sum, **counted}
 
     @torch.no_grad()
     def _clear(self, index: int) -> None:
@@ -120,4 +183,4 @@ class Journal:
 
     def _save(self, done: int) -> None:
         notes = {"rows": self.rows, "alive": self.alive, "examples": self._examples, "step": done}
-        self._resume.save(done, {**self._state, "epoch_loss_sum": self._loss_sum}, json.dumps(notes))
+        self._resume.save(done, {**self._state, **self._sums()}, json.dumps(notes))

@@ -7,11 +7,12 @@ from pydantic import ValidationError
 
 from carryover.core.config import Settings, canonical
 from carryover.data.folder import arrange, known_classes, opened
+from carryover.data.prepare import chosen_classes
 from carryover.data.settings import Imagenet
 from carryover.data.splits import split_fraction
 from carryover.io.files import replacing
 
-FORMAT = 1
+FORMAT = 2
 """Number of the layout below; a reader refuses every other."""
 
 
@@ -21,7 +22,7 @@ class SplitIndex(Settings):
     paths: tuple[str, ...]
     """Files below the root of the index."""
     labels: tuple[int, ...]
-    """Label of each image, the position of its class folder among the sorted ones."""
+    """Label of each image, the position of its class among those of the index."""
 
 
 class ImageIndex(Settings):
@@ -47,14 +48,14 @@ def index_imagenet(name: str, folder: Path, settings: Imagenet) -> ImageIndex:
     """List the images of `train/<class>/` and `val/<class>/`; the official val folder is the test split.
 
     Images are not opened.
-    Raises ValueError when a folder is missing or empty, or images are not in class folders.
+    Raises ValueError when a folder is missing or empty, images are not in class folders, or a class is not there.
     Source: IteRand, section 3.1.
     """
     parts = {}
     for part in ("train", "val"):
         with opened(folder / part) as (names, _):
             parts[part] = arrange(names, folder / part).get("all", {})
-    classes = known_classes(parts, folder)
+    classes = chosen_classes(known_classes(parts, folder), settings.classes)
     listed = {
         part: [
             (f"{part}/{path}", label) for label, own in enumerate(classes) for path in members.get(own, [])
@@ -68,9 +69,7 @@ def index_imagenet(name: str, folder: Path, settings: Imagenet) -> ImageIndex:
         splits[split] = SplitIndex(
             paths=tuple(path for path, _ in images), labels=tuple(label for _, label in images)
         )
-    index = ImageIndex(
-        dataset=name, root=str(folder), settings=settings, classes=tuple(classes), splits=splits
-    )
+    index = ImageIndex(dataset=name, root=str(folder), settings=settings, classes=classes, splits=splits)
     return index.model_copy(update={"digest": _digest_of(index)})
 
 

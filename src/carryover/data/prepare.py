@@ -1,6 +1,6 @@
 """From what a source holds to a data set: shrink the images, choose the splits, describe the result."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from carryover.core.config import canonical
 from carryover.data.images import Images, Split
 from carryover.data.settings import Digits, DownloadSettings, Folder
+from carryover.data.split_settings import check_classes
 from carryover.data.splits import split_official, split_own
 
 
@@ -19,6 +20,8 @@ class Labelled:
 
     images: UInt8[Tensor, "n channels height width"]
     labels: Int64[Tensor, " n"]
+    index: Int64[Tensor, " n"] | None = None
+    """Position of each image in the source's part; None when none is left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +63,41 @@ def average_pool(
     return ((sums + block * block // 2) // (block * block)).to(torch.uint8)
 
 
-def prepare_images(name: str, contents: Contents, settings: Digits | DownloadSettings | Folder) -> Images:
-    """Make the data set `name`: choose its splits and keep what describes it.
+def keep_classes(contents: Contents, classes: Sequence[int] | None) -> Contents:
+    """Keep the images of some classes, in their order; class `classes[i]` becomes i. None keeps all as they are.
 
-    Raises ValueError when the split asks for more images than there are, or for validation images where the
-    source brings its own.
+    Raises ValueError when a class is not there or named twice.
     """
+    if classes is None:
+        return contents
+    names = chosen_classes(contents.classes, classes)
+    new = torch.full((len(contents.classes),), -1)
+    new[list(classes)] = torch.arange(len(classes))
+    parts = {}
+    for name, part in contents.parts.items():
+        kept = (new[part.labels] >= 0).nonzero().flatten()
+        parts[name] = Labelled(part.images[kept], new[part.labels[kept]], kept)
+    return replace(contents, parts=parts, classes=names)
+
+
+def chosen_classes(names: Sequence[str], classes: Sequence[int] | None) -> tuple[str, ...]:
+    """Name the chosen classes, in the order of the choice; None chooses all.
+
+    Raises ValueError when a class is not there or named twice.
+    """
+    if classes is None:
+        return tuple(names)
+    check_classes(classes, len(names))
+    return tuple(names[number] for number in classes)
+
+
+def prepare_images(name: str, contents: Contents, settings: Digits | DownloadSettings | Folder) -> Images:
+    """Make the data set `name`: choose its classes and splits and keep what describes it.
+
+    Raises ValueError when a class is not there, when the split asks for more images than there are, or for
+    validation images where the source brings its own.
+    """
+    contents = keep_classes(contents, settings.classes)
     return Images(
         dataset=name,
         splits=_choose(contents.parts, settings),
@@ -98,4 +130,5 @@ def _choose(parts: Mapping[str, Labelled], settings: Digits | DownloadSettings |
 
 
 def _take(part: Labelled, positions: Tensor) -> Split:
-    return Split(part.images[positions], part.labels[positions], positions)
+    index = positions if part.index is None else part.index[positions]
+    return Split(part.images[positions], part.labels[positions], index)

@@ -5,9 +5,15 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from carryover.core.config import Settings
+from carryover.data.split_settings import (
+    Classes,
+    Count,
+    DigitsSplit,
+    ImagenetSplit,
+    SplitSettings,
+    check_classes,
+)
 
-Count = Annotated[int, Field(ge=1)]
-NonNegative = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Grey = tuple[Fraction]
@@ -16,38 +22,17 @@ Colour = tuple[Fraction, Fraction, Fraction]
 ColourScale = tuple[Positive, Positive, Positive]
 
 
-class SplitSettings(Settings):
-    """How the images are divided; the same for every run and every seed of a study.
-
-    Validation images are taken from the source's training images, from the end of a fixed permutation of
-    them; training images from its start. A set without an official test split gives test images from the
-    very end.
-    """
-
-    train: Count | None = None
-    """Number of training images, at least 1; all that are left when it is not given."""
-    val: NonNegative = 0
-    """Number of validation images, 0 or more; they are not trained on."""
-    test: Count | None = None
-    """Number of test images, at least 1; all of the official test split when it is not given."""
-    seed: NonNegative = 777
-    """Seed of the fixed permutations, 0 or more; it has nothing to do with the seeds of the runs."""
-
-
-class DigitsSplit(SplitSettings):
-    """How the 1,797 digits are divided; they have no official test split."""
-
-    test: Count | None = 397
-    """Number of test images, from 1 to 1796; the same ones whatever `train` and `val` are."""
-
-
 class Dataset(Settings):
     """What every data set has."""
 
     official: ClassVar[tuple[int, int]] = (0, 0)  # training and test images of the whole set; (0, 0) unknown
+    num_classes: ClassVar[int | None] = 10  # of the whole set; None unknown
 
     split: SplitSettings = SplitSettings()
     """How many images train, validate and test, and the seed of the permutation that decides which."""
+    classes: Classes | None = None
+    """Classes to keep, by their numbers in the source, before the split; the first becomes class 0, and so on. All
+    when it is not given."""
 
     @model_validator(mode="after")
     def _asks_for_no_more_than_there_is(self) -> "Dataset":
@@ -62,6 +47,8 @@ class Dataset(Settings):
             raise ValueError(
                 f"split.test is at most {num_test}, the official test images: got {self.split.test}"
             )
+        if self.classes is not None:
+            check_classes(self.classes, self.num_classes)
         return self
 
 
@@ -156,6 +143,7 @@ class Cifar100(ColourDataset):
     """Photographs of 100 classes, 50,000 + 10,000."""
 
     official: ClassVar[tuple[int, int]] = (50_000, 10_000)
+    num_classes: ClassVar[int | None] = 100
 
     source: Literal["cifar100"]
     """Where the images come from."""
@@ -182,8 +170,10 @@ class Folder(Dataset):
     """Your own images: a folder or a zip of `<class>/<image>`, or of `{train,val,test}/<class>/<image>`.
 
     Folders called train and test are an official split and stay as they are. Plain class folders are split by
-    the permutation and then need `split.test`.
+    the permutation and then need `split.test`. Classes are numbered in the order of their sorted names.
     """
+
+    num_classes: ClassVar[int | None] = None
 
     source: Literal["folder"]
     """Where the images come from."""
@@ -209,15 +199,6 @@ class Folder(Dataset):
         return self
 
 
-class ImagenetSplit(Settings):
-    """How ImageNet is divided; the official validation images are the test split."""
-
-    val_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.01
-    """Fraction of the training images that validate, in [0, 1), rounded down to whole images."""
-    seed: NonNegative = 777
-    """Seed of the fixed permutation, 0 or more; it has nothing to do with the seeds of the runs."""
-
-
 class Imagenet(Settings):
     """ImageNet, read from its folders while training; nothing is copied.
 
@@ -229,7 +210,10 @@ class Imagenet(Settings):
     path: Annotated[str, Field(min_length=1)]
     """Folder that holds `train/<class>/<image>` and `val/<class>/<image>`; looked for as for `folder`."""
     split: ImagenetSplit = ImagenetSplit()
-    """Share of the training images that validate, and the seed that decides which."""
+    """Shares of the training images that train and validate, and the seed that decides which."""
+    classes: Classes | None = None
+    """Classes to keep, by their numbers in the order of the sorted class folders; the first becomes class 0, and so
+    on. All when it is not given."""
     size: Count = 224
     """Side of the square that training and evaluation cut out, in pixels, at least 1."""
     resize: Count = 256
@@ -243,6 +227,8 @@ class Imagenet(Settings):
     def _cuts_from_inside(self) -> "Imagenet":
         if self.resize < self.size:
             raise ValueError(f"resize is at least size, {self.size}: got {self.resize}")
+        if self.classes is not None:
+            check_classes(self.classes, None)
         return self
 
 

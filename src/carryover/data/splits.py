@@ -8,7 +8,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from carryover.core import rng
-from carryover.data.settings import ImagenetSplit, SplitSettings
+from carryover.data.split_settings import ImagenetSplit, SplitSettings
 
 Positions = Mapping[str, Int64[Tensor, " n"]]
 
@@ -41,12 +41,19 @@ def split_official(num_train: int, num_test: int, split: SplitSettings) -> Posit
 
 
 def split_fraction(num_train: int, num_test: int, split: ImagenetSplit) -> Positions:
-    """Divide official training images by a fraction, read as an exact decimal; every test image is taken.
+    """Divide official training images by fractions, read as exact decimals; every test image is taken.
 
     Source: IteRand, section 3.1 (1 % of the 1,281,167 training images of ImageNet are 12,811).
     """
     val = int(Decimal(str(split.val_fraction)) * num_train)
-    return split_official(num_train, num_test, SplitSettings(val=val, seed=split.seed))
+    train = None
+    if split.train_fraction is not None:
+        train = int(Decimal(str(split.train_fraction)) * num_train)
+        if train < 1:
+            raise ValueError(
+                f"split.train_fraction {split.train_fraction} of {num_train} images is none: raise it"
+            )
+    return split_official(num_train, num_test, SplitSettings(train=train, val=val, seed=split.seed))
 
 
 def _cut_train(order: Tensor, split: SplitSettings, what: str) -> dict[str, Tensor]:

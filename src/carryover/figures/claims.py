@@ -19,6 +19,15 @@ _PLAIN, _FAINT = "#404040", "#737373"
 _TICKS = (-0.5, -0.2, -0.1, -0.05, -0.02, 0.0, 0.02, 0.05, 0.1, 0.2, 0.5)
 _DRAWN = ["effect", "low", "high", "margin_low", "margin_high"]
 _LINEAR = 0.02  # differences beyond this are drawn closer and closer together
+_PAIRED = {"learning transfer": "pair of source and target"}
+"""What differences of a paper's claims are paired by; by seed where a paper is not here."""
+_KNOWN = {
+    "IteRand": "(replica): an ordering that small-scale replicas showed; of IteRand's own results, only what the "
+    "abstract says was available.",
+    "learning transfer": "(replica): an ordering that a small-scale replica showed; (own): a question of this project; "
+    "all others are claims of the paper.",
+}
+"""Where a paper's claims come from."""
 
 
 @dataclass(frozen=True)
@@ -103,13 +112,28 @@ def _scale(axis: Axes, table: DataFrame) -> None:
     axis.xaxis.set_major_locator(FixedLocator(list(_TICKS)))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter(lambda value, _: _signed(f"{100 * value:+.0f}") if value else "0")
-    axis.set_xlabel("difference of accuracy (percentage points)")
+    others = sorted({_unit(unit) for unit in table["unit"] if not _is_accuracy(unit)})
+    axis.set_xlabel(
+        f"percentage points of accuracy; hundredths of {' or '.join(others)}"
+        if others
+        else "difference of accuracy (percentage points)"
+    )
+
+
+def _is_accuracy(unit: object) -> bool:
+    return str(unit).startswith("accuracy")
+
+
+def _unit(unit: object) -> str:
+    """Name a unit that is not accuracy: `loss, nats per example` is a loss."""
+    return f"a {str(unit).partition(',')[0]}"
 
 
 def _statement(axis: Axes, row: _Row) -> None:
     text = "\n".join(row.statement)
     axis.text(0, row.top, text, va="top", fontsize=style.TEXT - 1, linespacing=1.15)
-    source = str(row.claim["where"].iloc[0]) + " (replica)" * (row.claim["basis"].iloc[0] == "replica")
+    basis = str(row.claim["basis"].iloc[0])
+    source = str(row.claim["where"].iloc[0]) + (f" ({basis})" if basis in ("replica", "own") else "")
     axis.text(0, row.top + len(row.statement), source, va="top", fontsize=style.SMALL, color=_FAINT)
 
 
@@ -160,10 +184,13 @@ def _numbers(claim: DataFrame, parts: DataFrame) -> Iterator[str]:
     tested = parts[parts["n"] > 0]
     if tested.empty:
         return
-    effect, low, high = 100 * claim[["effect", "low", "high"]].to_numpy(float)[0]
-    yield _signed(
-        f"{effect:+.1f}, no interval" if np.isnan(low) else f"{effect:+.1f} [{low:+.1f}, {high:+.1f}]"
-    )
+    unit = claim["unit"].iloc[0]
+    scale, digits = (100, 1) if _is_accuracy(unit) else (1, 3)
+    effect, low, high = scale * claim[["effect", "low", "high"]].to_numpy(float)[0]
+    between = "no interval" if np.isnan(low) else f"[{low:+.{digits}f}, {high:+.{digits}f}]"
+    yield _signed(f"{effect:+.{digits}f}{',' if np.isnan(low) else ''} {between}")
+    if not _is_accuracy(unit):
+        yield str(unit)
     least, most = tested["n"].min(), tested["n"].max()
     seeds = f"n = {least}" if least == most else f"n = {least} to {most}"
     yield f"{seeds}, worst of {len(tested)} parts" if len(tested) > 1 else seeds
@@ -178,11 +205,11 @@ def _signed(text: str) -> str:
 
 
 def _remarks(table: DataFrame) -> str:
-    paper = table["paper"].iloc[0]
+    paper = str(table["paper"].iloc[0])
     return (
-        "Point and bar: mean of the differences, paired by seed, and its 95% interval (Student's t), for each part of "
-        "a claim in the order of claims.csv; numbers: the part that is worst for the claim, in points. Shaded: what "
-        "the claim says, up to its margin (dotted), which was fixed in advance. A claim holds if all its parts do, "
-        "and does not if a part is contradicted (2.5%, Holm's correction). (replica): an ordering that small-scale "
-        f"replicas showed; of {paper}'s own results, only what the abstract says was available."
+        f"Point and bar: mean of the differences, paired by {_PAIRED.get(paper, 'seed')}, and its 95% interval "
+        "(Student's t), for each part of a claim in the order of claims.csv; numbers: the part that is worst for the "
+        "claim, in points. Shaded: what the claim says, up to its margin (dotted), which was fixed in advance. A claim "
+        "holds if all its parts do, and does not if a part is contradicted (2.5%, Holm's correction). "
+        f"{_KNOWN.get(paper, '')}"
     )

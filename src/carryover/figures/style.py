@@ -79,14 +79,28 @@ class Look:
         return {"color": self.color, "marker": self.marker, "linestyle": self.line, "label": self.label}
 
 
-METHODS: dict[str, Look] = {
+ITERAND: dict[str, Look] = {
     "dense": Look("weight training", "#000000", "o"),
     "popup-ku": Look("edge-popup (KU)", "#56B4E9", "s"),
     "popup-sc": Look("edge-popup (SC)", "#0072B2", "D", "--"),
     "iterand-ku": Look("IteRand (KU)", "#E69F00", "^"),
     "iterand-sc": Look("IteRand (SC)", "#D55E00", "v", "--"),
 }
-"""The methods of all papers, in the colours of Okabe and Ito; a method looks the same in every figure."""
+TRANSFER: dict[str, Look] = {
+    "source": Look("source", "#000000", "o", ":"),
+    "target": Look("target", "#000000", "s"),
+    "standard": Look("standard training", "#737373", "P", "--"),
+    "standard-gmt": Look("standard training, GMT's budget", "#737373", "X", ":"),
+    "naive": Look("naive", "#56B4E9", "s"),
+    "random": Look("random", "#0072B2", "D", "--"),
+    "weights": Look("weight matching", "#CC79A7", "p", "-."),
+    "signs": Look("gradient signs", "#CC79A7", "h", ":"),
+    "oracle": Look("oracle", "#009E73", "o"),
+    "gmt": Look("GMT", "#E69F00", "^"),
+    "fgmt": Look("FGMT", "#D55E00", "v"),
+}
+METHODS = {**ITERAND, **TRANSFER}
+"""The methods of all papers, in the colours of Okabe and Ito; in one paper no two look alike."""
 
 _SERIES = (
     ("#009E73", "o", "-"),
@@ -238,7 +252,9 @@ def legend_above(figure: Figure, columns: int) -> None:
 
 def percent_axis(axis: Axes, quantity: str) -> None:
     """Count the vertical axis in percent, labelled `quantity (%)` unless that is empty; the data are fractions."""
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.5g}"))
+    axis.yaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{100 * value:.5g}".replace("-", "\N{MINUS SIGN}"))
+    )
     axis.set_ylabel(f"{quantity} (%)" if quantity else "")
 
 

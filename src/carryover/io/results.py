@@ -38,7 +38,7 @@ def read_results(manifests: Sequence[Path]) -> DataFrame:
         tables.append(_metrics(path, run).assign(block=block))
     rows = pandas.concat(tables, ignore_index=True)
     _check_seeds(rows)
-    joined = _table_of(settings).merge(rows, on="run", how="right")
+    joined = settings_table(settings).merge(rows, on="run", how="right")
     first = ["run", "block", "arm"]
     return joined[[*first, *(column for column in joined.columns if column not in first)]]
 
@@ -80,23 +80,23 @@ def _block(path: Path) -> tuple[str, str, dict[str, object]]:
         raise ValueError(
             f"{path} is not the manifest of a training block: give those of results/<study>/iterand"
         )
-    flat = _flat(json.loads(manifest.spec))
-    arm = flat["method"] if flat["method"] == "dense" else f"{flat['method']}-{flat['weights']}"
-    return run, manifest.seeds, {"arm": arm, **flat}
+    own = flat(json.loads(manifest.spec))
+    arm = own["method"] if own["method"] == "dense" else f"{own['method']}-{own['weights']}"
+    return run, manifest.seeds, {"arm": arm, **own}
 
 
-def _flat(settings: Mapping[str, object]) -> dict[str, object]:
+def flat(settings: Mapping[str, object]) -> dict[str, object]:
     """Flatten nested settings to `outer.inner`; a list becomes text, `32-32`."""
-    flat: dict[str, object] = {}
+    found: dict[str, object] = {}
     for key, value in settings.items():
         if isinstance(value, Mapping):
-            flat |= {f"{key}.{inner}": each for inner, each in _flat(value).items()}
+            found |= {f"{key}.{inner}": each for inner, each in flat(value).items()}
         else:
-            flat[key] = "-".join(map(str, value)) if isinstance(value, list) else value
-    return flat
+            found[key] = "-".join(map(str, value)) if isinstance(value, list) else value
+    return found
 
 
-def _table_of(settings: Mapping[str, Mapping[str, object]]) -> DataFrame:
+def settings_table(settings: Mapping[str, Mapping[str, object]]) -> DataFrame:
     """Make one row per run; whole numbers stay whole where a run has no such setting."""
     columns = sorted({key for own in settings.values() for key in own})
     table = {"run": Series(list(settings), dtype=object)}

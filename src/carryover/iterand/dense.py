@@ -1,41 +1,16 @@
 """Weight training: the usual baseline, on the same initial weights and batches as the tickets."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from jaxtyping import Float
 from torch import Tensor, nn
 
-from carryover.core.block import Precision, Tensors, call, cross_entropy, placed, stack
-from carryover.core.evaluate import Predict
+from carryover.core.block import placed, stack
 from carryover.core.journal import Journal
-from carryover.core.loop import Batches, MomentumSgd, steps
-from carryover.iterand.schedule import learning_rate
+from carryover.core.loop import Batches
 from carryover.iterand.settings import DenseRun
 from carryover.sparse.prunable import draw_layers, prunable
-
-
-@dataclass
-class Nets:
-    """Stacked tensors of a block of dense nets; the first axis of each is the block."""
-
-    net: nn.Module
-    precision: Precision
-    parameters: Tensors
-    buffers: Tensors
-
-    def logits(
-        self, images: Float[Tensor, "block batch channels height width"]
-    ) -> Float[Tensor, "block batch classes"]:
-        """Run each net on its own training batch."""
-        if not self.net.training:  # walking over all modules would cost a small net a tenth of its step
-            self.net.train()
-        return call(self.net, {**self.parameters, **self.buffers}, images, self.precision)
-
-    def predictor(self) -> Predict:
-        """Set the nets to evaluation."""
-        self.net.eval()
-        return lambda images: call(self.net, {**self.parameters, **self.buffers}, images, self.precision)
+from carryover.train import weights
+from carryover.train.weights import Nets
 
 
 def draw_nets(net: nn.Module, seeds: Sequence[int], run: DenseRun, like: Tensor) -> Nets:
@@ -53,18 +28,12 @@ def draw_nets(net: nn.Module, seeds: Sequence[int], run: DenseRun, like: Tensor)
 
 
 def train(nets: Nets, batches: Batches, run: DenseRun, journal: Journal) -> None:
-    """Train the weights of a block of nets; in place.
+    """Train the weights of a block of nets, and record how many there are; in place.
 
     Source: IteRand, section 1.7 (weight training, the SGD baseline).
     """
-    optimizer = MomentumSgd(nets.parameters, momentum=run.momentum, weight_decay=run.weight_decay)
-    start = journal.restore({**nets.parameters, **nets.buffers, **optimizer.state()})
-    for step in steps(batches, learning_rate(run, run.lr), run.epochs, start):
-        losses = cross_entropy(nets.logits(step.images), step.labels)
-        journal.close(step, optimizer.descend(step.lr, losses), nets.predictor)
-        if journal.over:
-            break
-    weights = [float(sum(nets.parameters[name][0].numel() for name in prunable(nets.net)))]
-    trained = [float(sum(tensor[0].numel() for tensor in nets.parameters.values()))]
-    journal.note(batches.num_steps * run.epochs, "num_weights", weights * len(journal.seeds))
-    journal.note(batches.num_steps * run.epochs, "num_trained", trained * len(journal.seeds))
+    weights.train(nets, batches, run, journal)
+    num_weights = [float(sum(nets.parameters[name][0].numel() for name in prunable(nets.net)))]
+    num_trained = [float(sum(tensor[0].numel() for tensor in nets.parameters.values()))]
+    journal.note(batches.num_steps * run.epochs, "num_weights", num_weights * len(journal.seeds))
+    journal.note(batches.num_steps * run.epochs, "num_trained", num_trained * len(journal.seeds))

@@ -4,9 +4,9 @@ from carryover.core.block import cross_entropy
 from carryover.core.journal import Journal
 from carryover.core.loop import Batches, MomentumSgd, steps
 from carryover.iterand.diagnostics import Diagnostics
-from carryover.iterand.schedule import learning_rate
 from carryover.iterand.settings import PopupRun
 from carryover.iterand.tickets import Tickets
+from carryover.train.schedule import learning_rate
 
 
 def search(tickets: Tickets, batches: Batches, run: PopupRun, journal: Journal) -> None:

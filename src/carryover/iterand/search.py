@@ -8,10 +8,10 @@ from carryover.core.block import cross_entropy
 from carryover.core.journal import Journal
 from carryover.core.loop import Batches, MomentumSgd, steps
 from carryover.iterand.diagnostics import Diagnostics, record_ages
-from carryover.iterand.schedule import learning_rate
 from carryover.iterand.settings import IterandRun
 from carryover.iterand.tickets import Tickets
 from carryover.sparse.randomize import redraw_pruned_, redraw_stream
+from carryover.train.schedule import learning_rate
 
 Redrawn = dict[str, Int[Tensor, "block *shape"]]
 """For each weight, the last event that redrew it, counted from 1; 0 is the initial draw."""

@@ -11,14 +11,16 @@ SMALLEST_WIDTH = 1 / 64
 
 
 class MlpSettings(Settings):
-    """A multilayer perceptron on flattened images, with ReLU between its layers."""
+    """A multilayer perceptron on flattened images."""
 
     kind: Literal["mlp"]
     """Which net this is."""
     hidden: tuple[PositiveInt, ...] = Field(min_length=1)
     """Number of units of each hidden layer, first to last."""
     bias: bool = False
-    """Whether the layers have biases; they start at zero."""
+    """Whether the layers have biases; popup and IteRand keep them at zero."""
+    activation: Literal["relu", "none"] = "relu"
+    """What is between the layers: `none` makes a linear map, as the released code of learning transfer does."""
 
 
 class ConvSettings(Settings):
@@ -28,12 +30,14 @@ class ConvSettings(Settings):
     """Which net this is."""
     depth: Literal[2, 4, 6, 8]
     """Number of convolutions; each pair ends in a 2x2 max-pool."""
+    last_pool: PositiveInt = 2
+    """Size and stride of the last max-pool; 4 makes learning transfer's Conv8 of depth 8, 1 pools nothing."""
     width: float = Field(default=1.0, ge=SMALLEST_WIDTH)
     """Multiplier of all channel counts and of the hidden fully-connected layers [rho], at least 1/64."""
 
 
 class ResNetSettings(Settings):
-    """A residual net with batch-norm: basic blocks for depth 18 and 34, bottlenecks for 50 and 101."""
+    """A residual net: basic blocks for depth 18 and 34, bottlenecks for 50 and 101."""
 
     kind: Literal["resnet"]
     """Which net this is."""
@@ -43,6 +47,8 @@ class ResNetSettings(Settings):
     """Multiplier of the channel counts of the four stages [rho], at least 1/64; the stem keeps its 64."""
     stem: Literal["cifar", "imagenet"]
     """First layer: `cifar` is 3x3 with stride 1, `imagenet` is 7x7 with stride 2 and a max-pool."""
+    norm: Literal["batch", "none"] = "batch"
+    """What follows each convolution: batch-norm, or nothing, and then the convolutions have biases."""
 
 
 NetSettings = Annotated[MlpSettings | ConvSettings | ResNetSettings, Field(discriminator="kind")]

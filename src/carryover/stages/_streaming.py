@@ -10,8 +10,8 @@ from carryover.core.loop import Batches
 from carryover.data.batches import Normaliser
 from carryover.data.imagenet import read_index
 from carryover.data.stream import ImageStream
-from carryover.iterand.settings import Training
 from carryover.stages._training import Source
+from carryover.train.settings import Training
 
 
 def stream_source(path: Path, run: Training, like: Tensor) -> Source:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from carryover.core.evaluate import Evaluation, evaluate
+from carryover.core.evaluate import Evaluation, count_right, evaluate
 from carryover.core.rng import generator
 
 
@@ -45,7 +45,7 @@ def test_an_empty_split_has_no_accuracy():
     ("epoch", "measured"), [(0, []), (1, ["val"]), (2, []), (3, ["val"]), (4, ["val", "test"])]
 )
 def test_the_curve_is_measured_every_so_often_and_every_split_at_the_end(epoch, measured):
-    evaluation = Evaluation({"val": split_of([3]), "test": split_of([4])}, 3, 5, 2, "val")
+    evaluation = Evaluation({"val": split_of([3]), "test": split_of([4])}, 3, 5, 2, ["val"])
     asked = []
     found = evaluation.after(epoch, lambda: asked.append(epoch) or predict)
     assert list(found) == measured
@@ -54,5 +54,18 @@ def test_the_curve_is_measured_every_so_often_and_every_split_at_the_end(epoch, 
 
 
 def test_no_curve_leaves_the_last_epoch():
-    evaluation = Evaluation({"test": split_of([4])}, 3, 4, 1, "none")
+    evaluation = Evaluation({"test": split_of([4])}, 3, 4, 1, ["none"])
     assert [list(evaluation.after(epoch, lambda: predict)) for epoch in range(4)] == [[], [], [], ["test"]]
+
+
+def test_the_curve_may_have_several_splits_and_begin_before_the_first_step():
+    splits = {"val": split_of([3]), "test": split_of([4])}
+    both = Evaluation(splits, 3, 4, 1, ["val", "test"], start=True)
+    assert list(both.before(lambda: predict)) == list(both.after(0, lambda: predict)) == ["val", "test"]
+    assert Evaluation(splits, 3, 4, 1, ["val"]).before(lambda: predict) == {}
+
+
+def test_right_predictions_are_counted_for_each_net():
+    logits = torch.tensor([[[1.0, 2.0], [2.0, 1.0], [0.0, 5.0]], [[2.0, 1.0], [2.0, 1.0], [2.0, 1.0]]])
+    labels = torch.tensor([[1, 0, 0], [1, 1, 1]])
+    assert count_right(logits, labels).tolist() == [2, 0]

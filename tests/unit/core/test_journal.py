@@ -40,9 +40,9 @@ class Kept:
         self.steps.append(step)
 
 
-def new(resume=None, seeds=(4, 7)):
+def new(resume=None, seeds=(4, 7), **more):
     images, labels = torch.zeros(5, 1, 1, 2), torch.tensor([0, 0, 0, 1, 1])
-    evaluation = Evaluation({"test": [(images, labels)]}, len(seeds), EPOCHS, 1, "test")
+    evaluation = Evaluation({"test": [(images, labels)]}, len(seeds), EPOCHS, 1, ["test"], **more)
     return Journal(seeds, evaluation, resume or NoResume(), Bar())
 
 
@@ -60,10 +60,11 @@ def predictor():
     return lambda images: torch.stack((torch.ones(2, 5), torch.zeros(2, 5)), dim=-1)
 
 
-def walk(journal, losses, start=0):
+def walk(journal, losses, start=0, num_right=None):
     """Close steps with these losses of the two nets; the last batch of an epoch has 2 images, the others 4."""
     for index, values in enumerate(losses, start):
-        journal.close(step(index, 2 if index % STEPS == 2 else 4), torch.tensor(values), predictor)
+        right = None if num_right is None else torch.tensor(num_right[index])
+        journal.close(step(index, 2 if index % STEPS == 2 else 4), torch.tensor(values), predictor, right)
     return [(r["seed"], r["split"], r["step"], r["metric"], r["value"]) for r in journal.rows]
 
 
@@ -167,3 +168,81 @@ def test_progress_is_shown_after_every_step():
     journal.restore(state())
     walk(journal, [[1.0, 1.0]] * 4)
     assert journal._progress.shown == [1, 2, 3, 4]
+
+
+RIGHT = [[4, 0], [3, 1], [2, 0], [4, 4], [4, 4], [2, 2]]
+
+
+def test_an_epochs_accuracy_is_the_fraction_of_right_predictions_if_it_is_asked_for():
+    journal = new(training=True)
+    assert journal.counts_right
+    journal.restore(state())
+    rows = walk(journal, [[1.0, 1.0]] * 6, num_right=RIGHT)
+    assert [row for row in rows if row[1] == "train" and row[3] == "accuracy"] == [
+        (4, "train", 3, "accuracy", 0.9),
+        (7, "train", 3, "accuracy", 0.1),
+        (4, "train", 6, "accuracy", 1.0),
+        (7, "train", 6, "accuracy", 1.0),
+    ]
+    assert not new().counts_right
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3, 4, 5])
+def test_right_predictions_are_counted_on_where_they_were_saved(stop):
+    resume = Kept(stop)
+    first = new(resume, training=True)
+    first.restore(state())
+    walk(first, [[1.0, 1.0]] * stop, num_right=RIGHT)
+    second, whole = new(resume, training=True), new(training=True)
+    whole.restore(state())
+    assert second.restore(state()) == stop
+    rest = walk(second, [[1.0, 1.0]] * (6 - stop), stop, RIGHT)
+    assert rest == walk(whole, [[1.0, 1.0]] * 6, num_right=RIGHT)
+
+
+def test_a_curve_may_begin_before_the_first_step():
+    journal = new(start=True)
+    assert journal.restore(state()) == 0
+    journal.begin(predictor)
+    assert [(r["split"], r["step"], r["metric"]) for r in journal.rows] == [
+        ("test", 0, metric) for metric in ("accuracy", "accuracy", "loss", "loss")
+    ]
+    without = new()
+    without.restore(state())
+    without.begin(predictor)
+    assert without.rows == []
+
+
+class Watching:
+    """A `Recorder` that notes what it is told, and has a tensor of its own."""
+
+    def __init__(self, resume):
+        self.told, self.own, self.resume = [], torch.zeros(2), resume
+
+    def state(self):
+        return {"own": self.own}
+
+    def start(self, step, alive):
+        self.told.append(("start", step, list(alive)))
+
+    def keep(self, step, measured, alive):
+        assert step not in self.resume.steps, "a recorder is asked before the state is saved"
+        self.own += 1
+        self.told.append((step, sorted(measured), list(alive)))
+
+
+def test_a_recorder_sees_every_step_before_it_is_saved_and_is_restored_with_the_training():
+    resume = Kept(2)
+    first, watching = new(resume, start=True), Watching(resume)
+    first.restore(state(), watching)
+    first.begin(predictor)
+    walk(first, [[1.0, 1.0], [1.0, float("nan")], [1.0, 1.0]])
+    both = [True, True]
+    assert watching.told == [
+        ("start", 0, both), (0, ["test"], both), (1, [], both), (2, [], both), (3, ["test"], [True, False])
+    ]  # fmt: skip
+    assert watching.own.tolist() == [4, 1]  # those of a net that diverged were cleared before the last step's
+    second, other = new(resume, start=True), Watching(Kept())
+    assert second.restore(state(), other) == 2
+    assert other.told == [("start", 2, both)]
+    assert other.own.tolist() == [3, 3]

@@ -60,11 +60,36 @@ def test_moved_images_keep_their_digest_and_other_images_do_not(folder):
     assert index_imagenet("tiny", moved, SETTINGS).digest != before
 
 
+def test_a_part_of_the_training_images_leaves_validation_and_test_alone(folder):
+    part = Imagenet(source="imagenet", path="x", split={"val_fraction": 0.1, "train_fraction": 0.25})
+    whole, few = index_imagenet("tiny", folder, SETTINGS), index_imagenet("tiny.part", folder, part)
+    assert len(few.splits["train"].paths) == 8
+    assert set(few.splits["train"].paths) < set(whole.splits["train"].paths)
+    assert [few.splits[name] for name in ("val", "test")] == [whole.splits[name] for name in ("val", "test")]
+
+
+def test_an_index_may_have_some_classes_only_numbered_in_the_order_of_the_choice(folder):
+    for name in ("n00", "n03"):
+        for part in ("train", "val"):
+            (folder / part / name).mkdir()
+            (folder / part / name / "0.JPEG").touch()
+    chosen = Imagenet(source="imagenet", path="x", split={"val_fraction": 0.1}, classes=[2, 1])
+    index = index_imagenet("tiny.part", folder, chosen)
+    assert index.classes == ("n02", "n01")
+    for split in index.splits.values():
+        assert [index.classes[label] for label in split.labels] == [
+            path.split("/")[1] for path in split.paths
+        ]
+    assert sum(len(split.paths) for split in index.splits.values()) == 37
+    with pytest.raises(ValueError, match="classes are numbers from 0 to 3: got 4"):
+        index_imagenet("tiny.part", folder, chosen.model_copy(update={"classes": (0, 4)}))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"classes": ["a", "b"]}, "has been changed since it was made: delete it"),
-        ({"format": 2}, "has index format 2, this version reads 1: delete it"),
+        ({"format": 1}, "has index format 1, this version reads 2: delete it"),
         ({"classes": 7}, "is not a whole image index: delete it"),
     ],
 )

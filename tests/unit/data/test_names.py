@@ -1,7 +1,7 @@
 import pytest
 
 from carryover.data.names import check_name
-from carryover.data.settings import Cifar10, Digits, Folder
+from carryover.data.settings import Cifar10, Digits, Folder, Imagenet
 
 
 def cifar10(**settings):
@@ -25,6 +25,21 @@ def test_a_part_of_a_source_needs_a_name_of_its_own(split):
 def test_a_smaller_copy_of_a_source_needs_a_name_of_its_own():
     with pytest.raises(ValueError, match="own size"):
         check_name("cifar10", cifar10(size=16))
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        cifar10(classes=[0, 1]),
+        Digits(source="digits", classes=range(5)),
+        Imagenet(source="imagenet", path="x", classes=[3, 4]),
+        Imagenet(source="imagenet", path="x", split={"train_fraction": 0.1}),
+    ],
+)
+def test_some_of_the_classes_or_images_need_a_name_of_their_own(dataset):
+    check_name(f"{dataset.source}.part", dataset)
+    with pytest.raises(ValueError, match=r"fewer images or classes.*give it a name of its own"):
+        check_name(dataset.source, dataset)
 
 
 def test_a_folder_cannot_call_itself_cifar10():

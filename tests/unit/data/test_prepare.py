@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from carryover.core.config import canonical
-from carryover.data.prepare import Contents, Labelled, average_pool, prepare_images, shrink
-from carryover.data.settings import Folder, Mnist
+from carryover.data.digits import read_digits
+from carryover.data.prepare import Contents, Labelled, average_pool, keep_classes, prepare_images, shrink
+from carryover.data.settings import Digits, Folder, Mnist
 
 
 def labelled(num, size=4):
@@ -67,3 +68,56 @@ def test_folders_of_their_own_stay_as_they_are():
 def test_validation_images_are_not_taken_twice():
     with pytest.raises(ValueError, match=r"split\.val must be 0, got 2"):
         prepare_images("dots", contents(train=6, val=3, test=4), folder(val=2))
+
+
+def five_classes(*parts):
+    labels = torch.arange(30) % 5
+    images = torch.arange(30, dtype=torch.uint8)[:, None, None, None]
+    made = {name: Labelled(images, labels) for name in parts}
+    return Contents(parts=made, classes=tuple("abcde"), origin="Made here.")
+
+
+@pytest.mark.parametrize("parts", [("all",), ("train", "test"), ("train", "val", "test")])
+def test_classes_are_kept_in_every_part_and_numbered_in_the_order_of_the_choice(parts):
+    kept = keep_classes(five_classes(*parts), (3, 0))
+    assert kept.classes == ("d", "a")
+    for part in kept.parts.values():
+        old = part.images.flatten().long() % 5
+        assert old.unique().tolist() == [0, 3]
+        assert part.labels.equal((old == 0).long())
+        assert len(part.labels) == 12
+
+
+def test_images_of_some_classes_know_their_positions_among_all():
+    split = {"test": 3, "val": 2}
+    settings = Folder(
+        source="folder", path="x", channels=1, mean=(0.5,), std=(0.2,), split=split, classes=[4, 2]
+    )
+    images = prepare_images("half", five_classes("all"), settings)
+    assert images.classes == ("e", "c")
+    assert [len(images.splits[name].labels) for name in ("train", "val", "test")] == [7, 2, 3]
+    for own in images.splits.values():
+        assert own.images.flatten().long().equal(own.index)  # the pixel of an image is its position here
+
+
+def test_the_two_halves_of_the_digits_share_no_image():
+    low, high = (
+        prepare_images("half", read_digits(), Digits(source="digits", classes=c))
+        for c in (range(5), range(5, 10))
+    )
+    ours, theirs = (torch.cat([own.index for own in half.splits.values()]) for half in (low, high))
+    assert torch.cat([ours, theirs]).sort().values.equal(torch.arange(1797))
+    assert (low.classes, high.classes) == (tuple("01234"), tuple("56789"))
+    assert read_digits().parts["all"].labels[high.test.index].equal(high.test.labels + 5)
+
+
+def test_a_class_that_a_folder_does_not_have_is_named_with_the_range():
+    settings = folder().model_copy(update={"classes": (0, 2)})
+    with pytest.raises(ValueError, match="classes are numbers from 0 to 1: got 2"):
+        prepare_images("dots", contents(all=9), settings)
+
+
+def test_more_images_than_the_chosen_classes_have_are_refused():
+    settings = Digits(source="digits", classes=[0, 1], split={"train": 200})
+    with pytest.raises(ValueError, match="split asks for train 200"):
+        prepare_images("two", read_digits(), settings)

@@ -78,6 +78,26 @@ def test_a_split_larger_than_the_official_one_is_refused_before_any_job(split, m
         read(source="cifar10", split=split)
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"source": "digits", "classes": [0, 10]}, "classes are numbers from 0 to 9: got 10"),
+        ({"source": "cifar100", "classes": [1, 100]}, "classes are numbers from 0 to 99: got 100"),
+        ({"source": "mnist", "classes": [3, 1, 3]}, "each number stands there once, 3 is there more often"),
+        ({"source": "imagenet", "path": "x", "classes": [3, 3]}, "3 is there more often"),
+        ({"source": "cifar10", "classes": [3]}, "at least 2 items"),
+        ({"source": "cifar10", "classes": [-1, 3]}, "greater than or equal to 0"),
+    ],
+)
+def test_classes_that_a_source_does_not_have_or_named_twice_are_refused(settings, message):
+    with pytest.raises(ValidationError, match=message):
+        read(**settings)
+
+
+def test_the_classes_of_a_folder_are_known_when_it_is_read():
+    assert Folder(source="folder", path="x", classes=[0, 700]).classes == (0, 700)
+
+
 def test_a_folder_has_a_mean_and_std_for_each_channel():
     assert Folder(source="folder", path="x", channels=1, mean=(0.5,), std=(0.2,)).mean == (0.5,)
     with pytest.raises(ValidationError, match="one value for each of the 1 channels: got 3 and 3"):

@@ -1,7 +1,8 @@
 import pytest
 import torch
+from pydantic import ValidationError
 
-from carryover.data.settings import DigitsSplit, ImagenetSplit, SplitSettings
+from carryover.data.split_settings import DigitsSplit, ImagenetSplit, SplitSettings
 from carryover.data.splits import split_fraction, split_official, split_own
 
 
@@ -72,6 +73,27 @@ def test_one_percent_of_imagenet_validates():
 
 def test_a_fraction_is_read_as_an_exact_decimal():
     assert len(split_fraction(100, 1, ImagenetSplit(val_fraction=0.29))["val"]) == 29  # 0.29 * 100 < 29
+
+
+def test_a_tenth_of_imagenet_trains_whatever_validates():
+    chosen = split_fraction(1_281_167, 50_000, ImagenetSplit(val_fraction=0.1, train_fraction=0.1))
+    assert {name: len(chosen[name]) for name in chosen} == {"train": 128_116, "val": 128_116, "test": 50_000}
+    whole = split_fraction(1_281_167, 50_000, ImagenetSplit(val_fraction=0.1))
+    assert chosen["val"].equal(whole["val"])
+    assert torch.isin(chosen["train"], whole["train"]).all()
+
+
+def test_fractions_that_make_a_whole_as_decimals_are_accepted_and_more_are_not():
+    assert len(split_fraction(10, 1, ImagenetSplit(val_fraction=0.1, train_fraction=0.9))["train"]) == 9
+    with pytest.raises(
+        ValidationError, match=r"train_fraction 0\.91 and val_fraction 0\.1 are more than all"
+    ):
+        ImagenetSplit(val_fraction=0.1, train_fraction=0.91)
+
+
+def test_a_fraction_of_too_few_images_is_refused():
+    with pytest.raises(ValueError, match=r"split\.train_fraction 0\.1 of 9 images is none"):
+        split_fraction(9, 1, ImagenetSplit(train_fraction=0.1))
 
 
 @pytest.mark.parametrize("split", [{"train": 90, "val": 1}, {"val": 90}, {"train": 91}, {"test": 100}])

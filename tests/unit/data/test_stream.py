@@ -168,11 +168,11 @@ def test_streaming_leaves_torchs_global_generator_alone(index: ImageIndex):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def workers_of(source: ImageStream) -> tuple[Iterator[Batch], Batch, set[BaseProcess]]:
-    """Start an epoch: what is left of it, its first batch, and its worker processes."""
+def workers_of(source: ImageStream) -> tuple[Iterator[Batch], list[Batch], set[BaseProcess]]:
+    """Start an epoch: what is left of it, a batch of each of two workers, which then are ready, and the workers."""
     before = set(multiprocessing.active_children())
     batches = source.epoch(0)
-    first = next(batches)
+    first = [next(batches), next(batches)]
     return batches, first, set(multiprocessing.active_children()) - before
 
 
@@ -181,7 +181,7 @@ def test_workers_survive_the_sigterm_that_a_cluster_sends_to_a_whole_job(index: 
     rest, first, workers = workers_of(stream(index, num_workers=2, batch_size=1))
     assert len(workers) == 2
     subprocess.run(["kill", "-TERM", *(str(worker.pid) for worker in workers)], check=True)
-    assert equal([first, *rest], list(stream(index, batch_size=1).epoch(0)))
+    assert equal([*first, *rest], list(stream(index, batch_size=1).epoch(0)))
 
 
 def test_workers_end_when_their_parent_tells_them(index: ImageIndex):

@@ -28,6 +28,7 @@ def row(claim, part, verdict, effect=0.05, half=0.01, **changed):
         "margin_high": NAN,
         "n": 5 if tested else 0,
         "diverged": 0,
+        "unit": "accuracy, as a fraction",
         "split": "test",
         "reason": "" if tested else "the study has no such runs",
         **changed,

@@ -14,10 +14,12 @@ from carryover.core.resume import NoResume, OutOfTime, Resume
 from carryover.core.rng import generator
 from carryover.data.batches import MemoryBatches, Normaliser, evaluation_batches
 from carryover.iterand import dense, popup, search
-from carryover.iterand.dense import Nets, draw_nets
-from carryover.iterand.settings import METHODS, IterandRun, Training
+from carryover.iterand.dense import draw_nets
+from carryover.iterand.settings import METHODS, IterandRun
 from carryover.iterand.tickets import Tickets, draw_tickets
 from carryover.nets.build import build_net
+from carryover.train.settings import Training
+from carryover.train.weights import Nets
 
 MLP = {"kind": "mlp", "hidden": [9, 8]}
 CONV = {"kind": "conv", "depth": 2, "width": 1 / 32}
@@ -118,7 +120,7 @@ class Lab:
     ) -> Trained:
         block = self.draw(run, seeds, like, net)
         test = evaluation_batches(self.images[:9], self.labels[:9], self.normaliser(like), 7)
-        evaluation = Evaluation({"test": test}, len(seeds), run.epochs, run.evaluate_every, run.curve)
+        evaluation = Evaluation({"test": test}, len(seeds), run.epochs, run.evaluate_every, (run.curve,))
         journal = Journal(seeds, evaluation, resume or NoResume(), Bar())
         batches = batches or self.batches(run, seeds, like)
         redrawn = None

@@ -49,3 +49,10 @@ def test_batch_norm_starts_at_one_and_zero_and_biases_at_zero(lab):
     assert (nets.parameters["stem.norm.weight"] == 1).all()
     assert not nets.parameters["stem.norm.bias"].any()
     assert not nets.parameters["head.bias"].any()
+
+
+def test_the_scores_of_a_ticket_and_the_weights_of_a_dense_net_use_their_own_rate(lab):
+    slow, fast = (lab.train(lab.run("popup", score_lr=lr)).rows(0) for lr in (0.5, 1.0))
+    assert slow != fast
+    slow, fast = (lab.train(lab.run("dense", lr=lr)).rows(0) for lr in (0.05, 0.1))
+    assert slow != fast

@@ -101,7 +101,8 @@ class Poisoned:
     ("net", "value"), [(MLP, float("nan")), (MLP, float("inf")), (MLP, 1e30), (BN, float("nan"))]
 )
 def test_a_net_that_diverges_is_stopped_and_leaves_the_others_bit_identical(lab, method, value, net):
-    run = lab.run(method, net=net)
+    # at a high rate, batch-norm over so few numbers diverges by itself on some machines
+    run = lab.run(method, net=net, **({"lr": 0.01} if (method, net) == ("dense", BN) else {}))
     healthy = lab.train(run, (0, 1, 2))
     trained = lab.train(run, (0, 1, 2), batches=Poisoned(lab.batches(run, (0, 1, 2)), value))
     assert_same(trained, healthy, (0, 2))

@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from carryover.nets.build import NETS, build_net
+from carryover.nets.build import NETS, SPECS, build_net, spec_of
 from carryover.nets.settings import ConvSettings, MlpSettings, NetSettings, ResNetSettings
+from carryover.permute.spec import Axis
 
 MLP = MlpSettings(kind="mlp", hidden=(32, 16))
 CONV = ConvSettings(kind="conv", depth=6, width=0.125)
@@ -13,6 +14,27 @@ EVERY_KIND = pytest.mark.parametrize("settings", [MLP, CONV, RESNET], ids=lambda
 
 def test_every_kind_of_net_has_its_builder():
     assert set(NETS) == {"mlp", "conv", "resnet"}
+
+
+def test_every_kind_of_net_has_its_permutation_spec_written():
+    assert set(SPECS) == set(NETS)
+
+
+@EVERY_KIND
+def test_a_kind_without_a_spec_is_traced(settings: NetSettings, monkeypatch: pytest.MonkeyPatch):
+    written = spec_of(settings, (3, 32, 32), 10)
+    monkeypatch.delitem(SPECS, settings.kind)
+    found = spec_of(settings, (3, 32, 32), 10)
+    assert {name: [axis is None for axis in axes] for name, axes in found.axes.items()} == {
+        name: [axis is None for axis in axes] for name, axes in written.axes.items()
+    }
+    assert len(found.groups) == len(written.groups)
+
+
+def test_a_spec_knows_the_positions_that_reach_the_first_linear_layer():
+    assert spec_of(CONV, (1, 16, 25), 10).axes["fc1.weight"] == (Axis("fc1"), Axis("conv6", 2 * 3))
+    with pytest.raises(ValueError, match="at least 8x8 pixels: got 7x9"):
+        spec_of(CONV, (1, 7, 9), 10)
 
 
 @EVERY_KIND

@@ -39,3 +39,18 @@ def test_layers_of_a_conv_net_alternate_as_in_the_paper():
 def test_every_layer_of_a_conv_net_has_a_bias():
     net = build_net(ConvSettings(kind="conv", depth=6, width=0.125), (3, 32, 32), 10, affine=False)
     assert sum(name.endswith("bias") for name, _ in net.named_parameters()) == 9
+
+
+@pytest.mark.parametrize(("last_pool", "num_positions"), [(1, 16), (2, 4), (4, 1)])
+def test_the_last_pool_decides_what_reaches_the_fully_connected_layers(last_pool: int, num_positions: int):
+    settings = ConvSettings(kind="conv", depth=8, width=0.125, last_pool=last_pool)
+    net = build_net(settings, (3, 32, 32), 10, affine=False)
+    assert net.fc1.in_features == 64 * num_positions
+    assert [net.get_submodule(f"pool{n}").kernel_size for n in range(1, 5)] == [2, 2, 2, last_pool]
+    assert net(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+
+
+def test_a_last_pool_larger_than_what_is_left_is_refused():
+    settings = ConvSettings(kind="conv", depth=8, width=0.125, last_pool=4)
+    with pytest.raises(ValueError, match=r"last pool of 4 .* at least 32x32 pixels: got 28x28"):
+        build_net(settings, (1, 28, 28), 10, affine=False)

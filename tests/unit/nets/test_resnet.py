@@ -9,7 +9,9 @@ from carryover.nets.build import build_net
 from carryover.nets.settings import ResNetSettings
 
 
-def resnet(depth: int, stem: str, shape: tuple[int, int, int] = (3, 32, 32), **more: float) -> nn.Module:
+def resnet(
+    depth: int, stem: str, shape: tuple[int, int, int] = (3, 32, 32), **more: float | str
+) -> nn.Module:
     settings = ResNetSettings.model_validate({"kind": "resnet", "depth": depth, "stem": stem, **more})
     return build_net(settings, shape, 10, affine=True)
 
@@ -89,3 +91,31 @@ def test_stacked_resnets_train_as_each_alone():
     torch.testing.assert_close(stacked, alone)
     for name, buffer in nets[1].named_buffers():
         torch.testing.assert_close(buffers[name][1], buffer)
+
+
+@pytest.mark.parametrize("depth", [18, 50])
+def test_a_resnet_without_norm_has_biases_in_its_convolutions_instead(depth: int):
+    usual, plain = resnet(depth, "cifar", width=0.0625), resnet(depth, "cifar", width=0.0625, norm="none")
+    assert not [module for module in plain.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert not list(plain.buffers())
+    convolutions = [name for name, module in plain.named_modules() if isinstance(module, nn.Conv2d)]
+    assert all(plain.get_submodule(name).bias is not None for name in convolutions)
+    assert all(usual.get_submodule(name).bias is None for name in convolutions)
+    images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    fill(plain)
+    assert plain(images).shape == (2, 10)
+
+
+def test_batch_norm_that_changes_nothing_leaves_the_net_without_norm():
+    usual, plain = resnet(18, "cifar", width=0.0625).eval(), resnet(18, "cifar", width=0.0625, norm="none")
+    fill(usual)
+    state = usual.state_dict()
+    for module in usual.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps = 0.0
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+    for name, parameter in plain.named_parameters():
+        parameter.data = state.get(name, torch.zeros_like(parameter))
+    images = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(plain(images), usual(images))

@@ -1,9 +1,9 @@
-"""The learning rate of a run."""
+"""The learning rate of a training."""
 
 from collections.abc import Callable
 
 from carryover.core.optim import schedule_of
-from carryover.iterand.settings import Training
+from carryover.train.settings import Training
 
 
 def learning_rate(run: Training, lr: float) -> Callable[[int], float]:

@@ -1,0 +1,23 @@
+"""Check the claims about learning transfer on all results of a study, and draw the board of verdicts."""
+
+from collections.abc import Sequence
+
+from carryover.claims.table import rows_of
+from carryover.claims.transfer import check_transfer_claims
+from carryover.figures.claims import draw
+from carryover.figures.style import save_figure
+from carryover.io.observations import read_observations
+from carryover.io.tables import load_table, save_table
+from carryover.stages._cli import run_stage, stage_parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write `--claims` and the board `--pdf` and `--png` from `--results`."""
+    args = stage_parser(__doc__, inputs=["results*"], outputs=["claims", "pdf", "png"]).parse_args(argv)
+    findings = check_transfer_claims(read_observations(args.results))
+    save_table(args.claims, rows_of("learning transfer", findings))
+    save_figure(draw(load_table(args.claims)), args.pdf, args.png)
+
+
+if __name__ == "__main__":
+    run_stage(main)

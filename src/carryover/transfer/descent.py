@@ -1,0 +1,26 @@
+"""SGD for one net whose gradients are computed elsewhere."""
+
+import torch
+
+from carryover.core.block import Tensors
+
+
+class Descent:
+    """SGD with momentum and L2 penalty, as `core.loop.MomentumSgd`; each step makes new tensors."""
+
+    def __init__(self, start: Tensors, *, momentum: float, weight_decay: float = 0.0):
+        self.parameters = dict(start)
+        self._momentum, self._weight_decay = momentum, weight_decay
+        self._momenta = {name: torch.zeros_like(tensor) for name, tensor in start.items()}
+
+    @torch.no_grad()
+    def descend(self, gradient: Tensors, lr: float) -> None:
+        """Take one step along a gradient of the loss."""
+        self._momenta = {
+            name: self._momentum * momentum
+            + gradient[name].add(self.parameters[name], alpha=self._weight_decay)
+            for name, momentum in self._momenta.items()
+        }
+        self.parameters = {
+            name: own.sub(self._momenta[name], alpha=lr) for name, own in self.parameters.items()
+        }
