@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from carryover.core.rng import generator
-from carryover.nets.build import build_net, spec_of
+from carryover.nets.build import build_net
 from carryover.nets.init import draw_default
 from carryover.nets.settings import ConvSettings, MlpSettings, ResNetSettings
+from carryover.nets.specs import spec_of
 from carryover.permute.settings import MatchingSettings
 from carryover.transfer.descent import Descent
 from carryover.transfer.grids import uniform

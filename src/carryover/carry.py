@@ -20,10 +20,11 @@ from carryover.io.checkpoint import save_tensors
 from carryover.io.files import replacing
 from carryover.transfer.network import Network
 from carryover.transfer.own import LINEAR_STEPS, Moved, Options, transfer
+from carryover.transfer.settings import Method
 
 Accuracies = dict[str, dict[str, float]]
 """Net -> split -> accuracy, in the order of the report."""
-METHODS = get_args(Options.model_fields["method"].annotation)
+METHODS = [method for method in get_args(Method) if method != "oracle"]
 GRIDS = get_args(Options.model_fields["grid"].annotation)
 RULE = "Source and target must have one architecture. Files are safetensors; nothing is ever unpickled."
 FILES = {

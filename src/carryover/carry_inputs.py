@@ -18,7 +18,8 @@ from carryover.io.files import sha256_of
 from carryover.io.manifest import Manifest, read_manifest
 from carryover.io.states import load_state
 from carryover.io.trajectory import POINT, RecordedTrajectory, find_trajectory
-from carryover.nets.build import build_net, spec_of
+from carryover.nets.build import build_net
+from carryover.nets.specs import spec_of
 from carryover.permute.spec import PermutationSpec
 from carryover.transfer.pairs import net_of, seeds_of_block
 from carryover.transfer.settings import NetTraining

@@ -63,7 +63,9 @@ def _describe_entries(schema: dict[str, Any]) -> None:
     for kind, model in KINDS.items():
         own = model.model_json_schema()
         schema["$defs"].update({k: v for k, v in own.get("$defs", {}).items() if k not in schema["$defs"]})
-        swept: dict[str, Any] = {key: {"anyOf": [each, {"type": "array"}]} for key, each in own["properties"].items()}
+        swept: dict[str, Any] = {
+            key: {"anyOf": [each, {"type": "array"}]} for key, each in own["properties"].items()
+        }
         if "net" in swept:
             swept["net"] = {
                 "type": ["string", "array"],

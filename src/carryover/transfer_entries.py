@@ -86,13 +86,18 @@ class _Reader:
             self._check_methods(entry, settings.methods, "transfers", settings.transfer)
         if isinstance(settings, LandscapeRun):
             self._check_methods(entry, settings.methods, "transfers", settings.transfer)
+            if settings.map:
+                self._check_methods(entry, ["oracle", "gmt"], "transfers", settings.transfer, "map")
             if settings.continuation is not None:
-                self._check_methods(entry, [settings.continued], "continuations", settings.continuation)
+                self._check_methods(
+                    entry, [settings.continued], "continuations", settings.continuation, "continued"
+                )
         if self.kind == "ensembles":
             self._check_methods(entry, settings.methods, "continuations", settings.continuation)
         for key, kind in self.model.refers.items():
             named = getattr(settings, key)
-            if named is not None and named in self.runs[kind]:
+            # an ensemble has the pairs of its continuation, all of them
+            if named is not None and named in self.runs[kind] and self.kind != "ensembles":
                 self._check_pairs(entry, key, self.runs[kind][named])
 
     def _check_transfer(self, entry: Entry, settings: TransferRun) -> None:
@@ -107,11 +112,22 @@ class _Reader:
                 (*entry.where, "trajectory"),
                 f"{settings.training} records its ends only: set its `record` to epochs or steps",
             )
+        recorded = [
+            (training.record, training.record_every, training.epochs) for training in (source, target)
+        ]
+        if settings.trajectory == "actual" and settings.oracle == "first" and recorded[0] != recorded[1]:
+            self.problems.add(
+                (*entry.where, "oracle"),
+                "the first gap of the target is that of the source only if both record the same points: give both "
+                "trainings the same `epochs`, `record` and `record_every`, or take `oracle: total`",
+            )
 
-    def _check_methods(self, entry: Entry, methods: Sequence[str], kind: str, run: str) -> None:
+    def _check_methods(
+        self, entry: Entry, methods: Sequence[str], kind: str, run: str, key: str = "methods"
+    ) -> None:
         known: Any = self.runs[kind][run].settings
         for method in methods:
-            self.problems.reference((*entry.where, "methods"), method, f"method of {run}", known.methods)
+            self.problems.reference((*entry.where, key), method, f"method of {run}", known.methods)
 
     def _check_pairs(self, entry: Entry, key: str, other: Entry) -> None:
         """Note pairs that the run which an entry builds upon does not have."""

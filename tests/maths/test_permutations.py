@@ -11,9 +11,9 @@ from pydantic import TypeAdapter
 
 from carryover.core import rng
 from carryover.nets.build import NETS as NETS_BY_KIND
-from carryover.nets.build import spec_of
 from carryover.nets.init import head_of
 from carryover.nets.settings import NetSettings
+from carryover.nets.specs import spec_of
 from carryover.permute.permutation import compose, draw, identity, inverse, permute
 from carryover.permute.spec import Axis, Permutation, PermutationSpec
 

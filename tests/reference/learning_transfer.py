@@ -9,6 +9,7 @@ Source: learning transfer, sections 1.3, 1.4 and 1.5.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Generator, Tensor, nn
@@ -67,6 +68,27 @@ def objective(spec: PermutationSpec, permutation: Permutation, pairs: Sequence[P
     )
 
 
+def settled(cost: np.ndarray, order: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Let units without gradient, which can be exchanged, stay where they are or take the lowest free place."""
+    idle_rows, idle_columns = ~cost.any(axis=1), ~cost.any(axis=0)
+    tied = [i for i in range(len(order)) if idle_rows[i] or idle_columns[order[i]]]
+    free = sorted(order[i] for i in tied)
+    order = order.copy()
+    for idle in (False, True):
+        moving = []
+        for i in tied:
+            if idle_rows[i] == idle:
+                if present[i] in free and (idle or idle_columns[present[i]]):
+                    order[i] = present[i]
+                    free.remove(present[i])
+                else:
+                    moving.append(i)
+        for i in moving:
+            order[i] = next(j for j in free if idle or idle_columns[j])
+            free.remove(order[i])
+    return order
+
+
 @dataclass
 class Solver:
     """Coordinate descent over the groups of a spec."""
@@ -75,8 +97,10 @@ class Solver:
     sizes: dict[str, int]
     classes: Sequence[Sequence[str]]
     """What each sweep visits in random order; by the paper, the groups one by one."""
-    tolerance: float = 1e-6
+    tolerance: float = 0.0
     max_sweeps: int = 100
+    settle: bool = False
+    """Break ties between units without gradient by a rule, not as the assignment happens to return them."""
     num_sweeps: list[int] = field(default_factory=list)
     """Sweeps of each search so far."""
 
@@ -99,6 +123,8 @@ class Solver:
         cost = cost_matrix(self.spec, group, permutation, pairs).double().cpu().numpy()
         rows, order = linear_sum_assignment(cost, maximize=True)
         old, new = cost[rows, permutation[group].numpy()].sum(), cost[rows, order].sum()
+        if self.settle:
+            order = settled(cost, order, permutation[group].numpy())
         if new - old > max(self.tolerance, 1e-12) * abs(old):
             permutation[group] = torch.from_numpy(order)
             return True

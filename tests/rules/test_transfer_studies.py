@@ -118,20 +118,45 @@ def test_a_continuation_trains_what_its_transfer_ends_on(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "entry", "change", "told"),
     [
-        ("trainings", "base", {"net": "mlp61"}, "trainings.base.net: 'mlp61' is no net of this study; did you mean 'mlp16'"),
-        ("trainings", "base", {"recipe": "sdg"}, "trainings.base.recipe: 'sdg' is no recipe of this study; did you mean 'sgd'"),
+        (
+            "trainings",
+            "base",
+            {"net": "mlp61"},
+            "base.net: 'mlp61' is no net of this study; did you mean 'mlp16'",
+        ),
+        (
+            "trainings",
+            "base",
+            {"recipe": "sdg"},
+            "base.recipe: 'sdg' is no recipe of this study; did you mean 'sgd'",
+        ),
         ("trainings", "base", {"epoch": 3}, "trainings.base.epoch: unknown setting; did you mean 'epochs'"),
         ("trainings", "tuned", {"net": "mlp32"}, "trainings.tuned.start: base trains another net"),
         ("trainings", "tuned", {"pairs": [3, 4]}, "trainings.tuned.start: base has no pair 4"),
-        ("transfers", "main", {"training": "bsae"}, "transfers.main.training: 'bsae' is no run in transfer.trainings"),
+        ("transfers", "main", {"training": "bsae"}, "main.training: 'bsae' is no run in transfer.trainings"),
         ("transfers", "main", {"target_training": "wide-mlp32"}, "source and target have one net"),
-        ("transfers", "main", {"methods": ["gtm"]}, "transfers.main.methods[0]: 'gtm' is not allowed; did you mean 'gmt'"),
-        ("transfers", "main", {"training": "wide-mlp16", "trajectory": "actual"}, "wide-mlp16 records its ends only"),
+        (
+            "transfers",
+            "main",
+            {"methods": ["gtm"]},
+            "main.methods[0]: 'gtm' is not allowed; did you mean 'gmt'",
+        ),
+        (
+            "transfers",
+            "tuned",
+            {"training": "wide-mlp16", "trajectory": "actual"},
+            "wide-mlp16 records its ends only",
+        ),
         ("continuations", "main", {"methods": ["fgmt"]}, "'fgmt' is no method of main-steps5"),
         ("landscapes", "main", {"continued": "naive"}, "'naive' is no method of main"),
-        ("figures", "fig5", {"transfers": ["mian"]}, "figures.fig5.transfers[0]: 'mian' is no run in transfer.transfers"),
+        (
+            "figures",
+            "fig5",
+            {"transfers": ["mian"]},
+            "fig5.transfers[0]: 'mian' is no run in transfer.transfers",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_fit_together_is_told_with_its_place(tmp_path, kind, entry, change, told):
     assert told in refusal(tmp_path, lambda section: section[kind][entry].update(change))
 
@@ -141,7 +166,7 @@ def test_what_builds_on_an_unsound_run_is_not_told_again(tmp_path):
     assert "1 problem in the settings" in text
 
 
-@pytest.mark.parametrize("study", ["demo", "tiny", "digits", "mnist", "transfer.full", "paper"])
+@pytest.mark.parametrize("study", ["demo", "tiny", "digits.transfer", "mnist", "transfer.full", "paper"])
 def test_the_paths_of_shipped_studies_are_short(study):
     flow = load_workflow({"study": study}, ROOT).transfer
     joined = [

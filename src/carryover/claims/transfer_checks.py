@@ -77,7 +77,7 @@ def _measured(part: Part, comparison: Comparison, run: TransferRun, other: Trans
         effect = Effect(differences[0], nan, nan, nan, 1)
         return replace(part, effect=effect, reason="one ensemble of each kind: no interval")
     if len(pairs) < 2:
-        reason = f"{len(pairs)} pairs with {comparison.more.metric} on {part.split}: two are the least"
+        reason = f"{len(pairs)} pair{'' if len(pairs) == 1 else 's'} with {comparison.more.metric}: two are the least"
         return replace(part, reason=reason, required=False, diverged=gone)
     effect = paired_effect(differences)
     reason = f"all {effect.n} differences are equal: no interval" if isnan(effect.error) else ""

@@ -10,6 +10,8 @@ from carryover.io.recipes import Recipe, recipes
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+_OBSERVED = ["pair", "method", "split", "step", "metric", "value"]
+
 At = int | Literal["last", "selected", "first epoch", "all"]
 """Where along a course: a step, the last, the one that validation selected, the end of the first epoch, or the mean."""
 
@@ -110,7 +112,7 @@ class Study:
 def study_of(results: "DataFrame") -> Study:
     """Collect the runs of a study from its observations."""
     known = recipes(results)
-    groups = results.groupby(["kind", "run"], sort=False)
+    groups = results[["kind", "run", *_OBSERVED]].groupby(["kind", "run"], sort=False)
     return Study([TransferRun(str(k), str(n), known[str(k), str(n)], rows) for (k, n), rows in groups])
 
 

@@ -18,6 +18,7 @@ _GAP = 0.7  # lines between two claims
 _PLAIN, _FAINT = "#404040", "#737373"
 _TICKS = (-0.5, -0.2, -0.1, -0.05, -0.02, 0.0, 0.02, 0.05, 0.1, 0.2, 0.5)
 _DRAWN = ["effect", "low", "high", "margin_low", "margin_high"]
+_APART = 14  # dots between two ticks, before the layout
 _LINEAR = 0.02  # differences beyond this are drawn closer and closer together
 _PAIRED = {"learning transfer": "pair of source and target"}
 """What differences of a paper's claims are paired by; by seed where a paper is not here."""
@@ -109,7 +110,7 @@ def _scale(axis: Axes, table: DataFrame) -> None:
     low, high = min(-0.05, known.min(initial=0.0)), max(0.05, known.max(initial=0.0))
     axis.set_xscale("asinh", linear_width=_LINEAR)
     axis.set_xlim(low * 1.25, high * 1.25)
-    axis.xaxis.set_major_locator(FixedLocator(list(_TICKS)))
+    axis.xaxis.set_major_locator(FixedLocator(_spread(axis)))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter(lambda value, _: _signed(f"{100 * value:+.0f}") if value else "0")
     others = sorted({_unit(unit) for unit in table["unit"] if not _is_accuracy(unit)})
@@ -118,6 +119,17 @@ def _scale(axis: Axes, table: DataFrame) -> None:
         if others
         else "difference of accuracy (percentage points)"
     )
+
+
+def _spread(axis: Axes) -> list[float]:
+    """Choose the ticks that are far enough from one another, from 0 outwards."""
+    place = axis.get_xaxis_transform().transform
+    chosen = [0.0]
+    for tick in sorted(_TICKS, key=abs):
+        near = min(abs(place((tick, 0))[0] - place((other, 0))[0]) for other in chosen)
+        if near > _APART:
+            chosen.append(tick)
+    return sorted(chosen)
 
 
 def _is_accuracy(unit: object) -> bool:

@@ -31,8 +31,6 @@ COLUMN, PAGE = 3.25, 6.75
 TEXT, SMALL = 8, 6
 """Sizes of type in points: everything, and notes."""
 
-_POINTS_PER_INCH = 72
-
 _RC: dict[Any, Any] = {
     "axes.labelsize": TEXT,
     "axes.linewidth": 0.6,
@@ -264,7 +262,7 @@ def note(figure: Figure, text: str) -> None:
 
     The layout keeps room for them, so that they never meet a panel. A figure has one note.
     """
-    lines, room = [""], 0.96 * figure.get_figwidth() * _POINTS_PER_INCH
+    lines, room = [""], 0.96 * figure.get_figwidth() * 72  # points
     for word in text.split():
         longer = f"{lines[-1]} {word}".lstrip()
         if _points(longer) <= room:

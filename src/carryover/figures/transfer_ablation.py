@@ -11,6 +11,7 @@ from carryover.figures.transfer_panels import (
     draw_course,
     draw_published,
     figure_of,
+    pairs_of,
     paper_says,
     remarks,
     splits_of,
@@ -40,7 +41,7 @@ def tabulate_ablation(results: DataFrame, spec: TransferFigureSpec) -> DataFrame
     rows = measured(results, "transfer", "accuracy", spec.shown_split)
     known = recipes(results)
     runs = [str(run) for run in rows["run"].unique()]
-    trainings = {str(known["transfer", run].get("transfer.training")) for run in runs}
+    trainings = dict.fromkeys(str(known["transfer", run].get("transfer.training")) for run in runs)
     if len(trainings) > 1:
         raise ValueError(
             f"`draw: ablation` compares transfers of one training: these are of {', '.join(trainings)}"
@@ -83,7 +84,7 @@ def draw_ablation(table: DataFrame) -> Figure:
     Source: learning transfer, figure 4 (section 4.2), there of GMT only.
     """
     figure, axes = figure_of(table, 1.75, 3)
-    most = int(table["n"][table["part"] == "course"].max())
+    most = pairs_of(table)
     looks = _looks(table)
     ours = [axis for axis, rows in axes if rows["part"].iloc[0] == "course"]
     for axis, rows in axes:

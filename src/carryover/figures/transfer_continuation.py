@@ -17,6 +17,7 @@ from carryover.figures.transfer_panels import (
     draw_strip,
     methods_in,
     name,
+    pairs_of,
     paper_says,
     remarks,
     splits_of,
@@ -155,14 +156,13 @@ def draw_continuation(table: DataFrame) -> Figure:
     """
     panels = [rows for _, rows in table[table["part"] != "cost"].groupby("panel", sort=False)]
     figure, axes = style.new_figure(style.PAGE, _ROW * len(panels) + _REST, len(panels), 2)
-    most = int(table["n"][table["part"] == "course"].max())
     for number, rows in enumerate(panels):
         whole, first = axes[2 * number : 2 * number + 2]
         for axis, own in ((whole, rows), (first, rows[rows["x"] <= FIRST])):
-            draw_lines(axis, own, most)
+            draw_lines(axis, own)
             axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         draw_strip(whole, rows[rows["part"] == "selected"], float(rows["x"].max()))
-        name(whole, rows)
+        name(whole, rows, pairs_of(table))
         name(first, rows.assign(title="its first epochs", subtitle=""))
         draw_levels(whole, rows[rows["part"] == "level"])
         style.percent_axis(whole, f"{SPLITS[rows['split'].iloc[0]]} accuracy")
@@ -174,14 +174,14 @@ def draw_continuation(table: DataFrame) -> Figure:
     return figure
 
 
-def draw_lines(axis: Axes, rows: DataFrame, most: int) -> None:
+def draw_lines(axis: Axes, rows: DataFrame) -> None:
     """Draw the courses of a panel, ours and the paper's."""
     for part in ("course", "agreeing", "reference"):
         own = rows[rows["part"] == part]
         for method in methods_in(own):
             series, look = own[own["method"] == method], style.look_of(method)
             if part == "course":
-                draw_course(axis, series, look, most)
+                draw_course(axis, series, look, pairs_of(rows))
             else:
                 draw_published(axis, series, look, line=part == "reference")
 

@@ -125,7 +125,7 @@ def size(num_bytes: float) -> str:
 
 
 def _remarks(table: DataFrame) -> str:
-    seconds = "Seconds: of the machine that ran them, matching, gradients and evaluation together."
+    seconds = "Seconds: gradients and matching, on the machine that ran them; no evaluation."
     return remarks(
         splits_of(table),
         spread(table, "plus or minus"),

@@ -18,6 +18,7 @@ from carryover.figures.transfer_panels import (
     figure_of,
     methods_in,
     name,
+    pairs_of,
     paper_says,
     remarks,
     splits_of,
@@ -138,11 +139,10 @@ def draw_curves(table: DataFrame) -> Figure:
     Source: learning transfer, figures 5 (section 4.2) and 9 (appendix).
     """
     shown = table[table["part"] != "welch"]
-    most = int(table["n"][table["part"] == "course"].max())
     if table["panel"].nunique() == 1:
         figure, (whole, top) = style.new_figure(style.PAGE, 3.6, 1, 2)
         axes = [(whole, shown)]
-        _top(top, shown, most)
+        _top(top, shown)
         name(whole, shown)
     else:
         figure, axes = figure_of(shown, 2.3)
@@ -150,7 +150,7 @@ def draw_curves(table: DataFrame) -> Figure:
         if rows["part"].iloc[0].startswith("reference"):
             draw_reference(axis, rows)
         else:
-            _panel(axis, rows, most)
+            _panel(axis, rows)
         place = axis.get_subplotspec()
         split = SPLITS[rows["split"].iloc[0]]
         first = place is None or place.is_first_col()
@@ -160,10 +160,10 @@ def draw_curves(table: DataFrame) -> Figure:
     return figure
 
 
-def _panel(axis: Axes, rows: DataFrame, most: int) -> None:
+def _panel(axis: Axes, rows: DataFrame) -> None:
     course, printed = rows[rows["part"] == "course"], rows[rows["part"] == "agreeing"]
     for method in methods_in(course):
-        draw_course(axis, course[course["method"] == method], style.look_of(method), most)
+        draw_course(axis, course[course["method"] == method], style.look_of(method), pairs_of(rows))
     for method in methods_in(printed):
         draw_published(axis, printed[printed["method"] == method], style.look_of(method), line=False)
     end = float(course["x"].max())
@@ -173,9 +173,9 @@ def _panel(axis: Axes, rows: DataFrame, most: int) -> None:
     draw_levels(axis, rows[rows["part"] == "level"])
 
 
-def _top(axis: Axes, rows: DataFrame, most: int) -> None:
+def _top(axis: Axes, rows: DataFrame) -> None:
     """Draw the same once more, magnified: what lies close to the best."""
-    _panel(axis, rows[rows["part"] != "level"], most)
+    _panel(axis, rows[rows["part"] != "level"])
     ends = rows[
         rows["part"].isin(["course", "agreeing"]) & (rows["x"] == rows["x"][rows["part"] == "course"].max())
     ]

@@ -16,6 +16,7 @@ from carryover.figures.transfer_panels import (
     draw_published,
     methods_in,
     name,
+    pairs_of,
     paper_says,
     remarks,
     splits_of,
@@ -67,14 +68,13 @@ def draw_inheritance(table: DataFrame) -> Figure:
     blocks = 1 if len(columns) <= MOST_COLUMNS else ceil(len(columns) / 3)
     across = ceil(len(columns) / blocks)
     figure, axes = style.new_figure(style.PAGE, 2 * _ROW * blocks + _REST, 2 * blocks, across)
-    most = int(table["n"][table["part"] == "course"].max())
     spare, drawn = set(axes), []
     for number, rows in enumerate(columns):
         first = 2 * across * (number // across) + number % across
         column = (axes[first], axes[first + across])
         for axis, quantity in zip(column, ("accuracy", "gap"), strict=True):
-            _panel(axis, rows[rows["quantity"] == quantity], most, labelled=number % across == 0)
-        name(column[0], rows)
+            _panel(axis, rows[rows["quantity"] == quantity], labelled=number % across == 0)
+        name(column[0], rows, pairs_of(table))
         column[1].set_xlabel(ALONG["epoch"])
         spare -= set(column)
         drawn.append((rows, column))
@@ -86,10 +86,10 @@ def draw_inheritance(table: DataFrame) -> Figure:
     return figure
 
 
-def _panel(axis: Axes, rows: DataFrame, most: int, labelled: bool) -> None:
+def _panel(axis: Axes, rows: DataFrame, labelled: bool) -> None:
     quantity, split = str(rows["quantity"].iloc[0]), SPLITS[rows["split"].iloc[0]]
     if rows["part"].iloc[0] == "course":
-        draw_lines(axis, rows, most)
+        draw_lines(axis, rows)
     else:
         _four_curves(axis, rows, legend=quantity == "accuracy")
         axis.set_facecolor(TINT)
@@ -116,9 +116,9 @@ def _four_curves(axis: Axes, rows: DataFrame, legend: bool) -> None:
 def _same_scale(columns: list[tuple[DataFrame, tuple[Axes, Axes]]]) -> None:
     """Give our panels of one data set one scale, for it is between them that accuracies are compared."""
     ours = [(rows["dataset"].iloc[0], pair) for rows, pair in columns if rows["part"].iloc[0] == "course"]
-    for dataset in dict.fromkeys(name for name, _ in ours):
+    for dataset in dict.fromkeys(own for own, _ in ours):
         for line in range(2):
-            row = [pair[line] for name, pair in ours if name == dataset]
+            row = [pair[line] for own, pair in ours if own == dataset]
             lows, highs = zip(*(axis.get_ylim() for axis in row), strict=True)
             for axis in row:
                 axis.set_ylim(min(lows), max(highs))

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from pandas import DataFrame
 
 from carryover.figures import style
-from carryover.figures.transfer_panels import draw_course, methods_in, name, remarks, spread
+from carryover.figures.transfer_panels import draw_course, methods_in, name, pairs_of, remarks, spread
 from carryover.figures.transfer_published import Row
 from carryover.figures.transfer_settings import TransferFigureSpec
 from carryover.figures.transfer_tables import (
@@ -62,14 +62,14 @@ def draw_landscape(table: DataFrame) -> Figure:
     """
     panels = [rows for _, rows in table.groupby("panel", sort=False)]
     figure, axes = style.new_figure(style.PAGE, 2.2 * len(panels) + 0.9, len(panels), 3)
-    most = int(table["n"].max())
     for number, rows in enumerate(panels):
         row = axes[3 * number : 3 * number + 3]
         for axis, (end, words) in zip(row, ENDS.items(), strict=False):
             own = rows[(rows["part"] == "course") & (rows["quantity"] == end)]
             for method in methods_in(own):
-                draw_course(axis, own[own["method"] == method], style.look_of(method), most)
-            name(axis, rows if axis is row[0] else rows.assign(title="", subtitle=""))
+                draw_course(axis, own[own["method"] == method], style.look_of(method), pairs_of(rows))
+            first = axis is row[0]
+            name(axis, rows if first else rows.assign(title="", subtitle=""), pairs_of(table) if first else 0)
             axis.set_xlabel(words)
             axis.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
         high = max(axis.get_ylim()[1] for axis in row[:2])
@@ -90,10 +90,9 @@ _REMARKS = (
 
 
 def _of(table: DataFrame) -> str:
-    named = table[["net", "dataset"]].drop_duplicates().itertuples(index=False)
-    return (
-        f"{'; '.join(f'{net} on {data}' for net, data in named if isinstance(data, str))}, validation images."
-    )
+    known = table[table["dataset"].notna() & (table["dataset"] != "")]
+    named = (known["net"] + " on " + known["dataset"]).unique()
+    return f"{'; '.join(named)}, validation images." if len(named) else ""
 
 
 def _barriers(axis: Axes, rows: DataFrame) -> None:

@@ -39,14 +39,25 @@ def figure_of(
         spare.remove()
     pairs = list(zip(axes, groups, strict=False))
     for axis, own in pairs:
-        name(axis, own)
+        name(axis, own, pairs_of(table))
     return figure, pairs
 
 
-def name(axis: Axes, rows: DataFrame) -> None:
-    """Write the title of a panel, and in small type what else it is; tint what is the paper's alone."""
+def pairs_of(rows: DataFrame) -> int:
+    """Give the number of pairs behind most of what is ours in a table, or in a panel."""
+    most = ours_of(rows)["n"].max()
+    return int(most) if most == most else 0
+
+
+def name(axis: Axes, rows: DataFrame, most: int = 0) -> None:
+    """Write the title of a panel, and in small type what else it is; tint what is the paper's alone.
+
+    A panel of ours with fewer pairs than `most` says so.
+    """
     first = rows.iloc[0]
     small = str(first["subtitle"]) if isinstance(first["subtitle"], str) and first["subtitle"] else ""
+    if most and 0 < pairs_of(rows) < most:
+        small = f"{small}, n = {pairs_of(rows)}".removeprefix(", ")
     title = axis.set_title(str(first["title"]) + ("\n" if small else ""), linespacing=1.25)
     place = axis.get_subplotspec()
     if place is not None and place.get_gridspec().ncols > 2:
@@ -63,7 +74,7 @@ def methods_in(rows: DataFrame) -> list[str]:
 
 
 def draw_course(axis: Axes, rows: DataFrame, look: Look, most: int) -> None:
-    """Draw one series along `x`: mean, band, a marker now and then, and n where it is below `most`."""
+    """Draw one series along `x`: mean, band, a marker now and then, and n where it is below `most`, the panel's."""
     rows = rows.sort_values("x")
     x, mean, sd = (rows[column].to_numpy(float) for column in ("x", "mean", "sd"))
     style.line_with_band(axis, x, mean, sd, look, max(1, len(rows) // 10))
@@ -159,8 +170,16 @@ def draw_levels(axis: Axes, rows: DataFrame) -> None:
         remark(axis, _level_names(group), (0, group[0]["mean"]), (2, 1.5), axis.get_yaxis_transform())
 
 
+Number = float | int
+"""A number of a figure; under test an int is no float."""
+
+
 def remark(
-    axis: Axes, text: str, place: tuple[float, float], apart: tuple[float, float], measure: Transform | str
+    axis: Axes,
+    text: str,
+    place: tuple[Number, Number],
+    apart: tuple[Number, Number],
+    measure: Transform | str,
 ) -> None:
     """Write small grey text `apart` points from a place, on whatever is there; the layout makes no room for it."""
     written = axis.annotate(text, place, apart, xycoords=measure, textcoords="offset points")

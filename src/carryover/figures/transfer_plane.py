@@ -140,8 +140,8 @@ def draw_plane(table: DataFrame) -> Figure:
             _contours(figure, axis, cells)
         _solutions(axis, rows)
         axis.set_aspect("equal")
-        axis.set_xlabel("u, in norm of the parameters")
-        axis.set_ylabel("v, in norm of the parameters")
+        axis.set_xlabel("u (norm)")
+        axis.set_ylabel("v (norm)")
     style.note(figure, _remarks(table))
     return figure
 
@@ -157,10 +157,10 @@ def _contours(figure: Figure, axis: Axes, cells: DataFrame) -> None:
     bar.outline.set_linewidth(0.4)
     if accuracy:
         bar.ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}")
-        bar.set_label("validation accuracy (%)")
+        bar.set_label("accuracy (%)")
     else:
         bar.ax.yaxis.set_major_formatter(lambda value, _: f"{10**value:.2g}")
-        bar.set_label("validation loss (nats per example)")
+        bar.set_label("loss (nats per example)")
 
 
 def _solutions(axis: Axes, rows: DataFrame) -> None:
@@ -168,6 +168,7 @@ def _solutions(axis: Axes, rows: DataFrame) -> None:
     markers = rows[rows["part"].str.endswith("marker")].set_index("method")
     places = {str(method): (float(row["u"]), float(row["v"])) for method, row in markers.iterrows()}
     top = max(v for _, v in places.values())
+    middle = sum(u for u, v in places.values() if v < top) / 2
     for row in markers.reset_index().to_dict("records"):
         method = str(row["method"])
         look = style.look_of(row["look"] if method == "transferred" else method)
@@ -182,14 +183,17 @@ def _solutions(axis: Axes, rows: DataFrame) -> None:
             markersize=6,
             zorder=4,
         )
-        apart = (0, 6) if v == top else (0, -19)
-        _write(axis, f"{NAMES.get(method, look.label)}\n{_value(row)}", (u, v), apart)
+        side = 0 if v == top else -1 if u <= middle else 1
+        text = f"{NAMES.get(method, look.label)}\n{_value(row)}"
+        _write(axis, text, (u, v), (3 * side, 6 if v == top else -19), side)
     for edge in rows[rows["part"].str.endswith("edge")].to_dict("records"):
         first, second = (places[each] for each in str(edge["method"]).split(", "))
         axis.plot(*zip(first, second, strict=True), color="white", linewidth=1.6, zorder=2)
         axis.plot(*zip(first, second, strict=True), color="#404040", linewidth=0.7, zorder=2)
-        middle = ((first[0] + second[0]) / 2, (first[1] + second[1]) / 2)
-        _write(axis, _value(edge), middle, (0, -2))
+        u, v = (first[0] + second[0]) / 2, (first[1] + second[1]) / 2
+        below = [end[0] for end in (first, second) if end[1] < top]
+        side = 0 if len(below) == 2 else -1 if below[0] <= middle else 1
+        _write(axis, _value(edge), (u, v), (3 * side, -2 if side else 3), side)
     if not rows["part"].eq("cell").any():
         _square(axis, list(places.values()))
 
@@ -207,8 +211,10 @@ def _value(row: Mapping[Any, Any]) -> str:
     return f"{100 * value:.0f}%" if row["quantity"] == "accuracy" else f"{value:.2g}"
 
 
-def _write(axis: Axes, text: str, place: tuple[float, float], apart: tuple[float, float]) -> None:
-    written = axis.annotate(text, place, apart, textcoords="offset points", ha="center", fontsize=style.SMALL)
+def _write(axis: Axes, text: str, place: tuple[float, float], apart: tuple[int, int], side: int) -> None:
+    """Write small text beside a place: to its left (-1), around it (0) or to its right (1)."""
+    align = {-1: "right", 0: "center", 1: "left"}[side]
+    written = axis.annotate(text, place, apart, textcoords="offset points", ha=align, fontsize=style.SMALL)
     written.set(path_effects=_HALO, zorder=5, in_layout=False)
 
 
@@ -218,8 +224,9 @@ def _remarks(table: DataFrame) -> str:
     datasets = ", ".join(str(name) for name in table["dataset"].dropna().unique())
     return remarks(
         f"{datasets}, validation images." if datasets else "",
-        "A panel is one pair of source and target; target at (0, 0). Source*: the trained source, permuted onto the "
-        "target by weight matching. Beside a solution its accuracy, beside a side the lowest on it.",
+        "A panel is one pair of source and target; u and v in norm of the parameters, target at (0, 0). Source*: the "
+        "trained source, permuted onto the target by weight matching. Beside a solution its accuracy, beside a side "
+        "the lowest on it.",
         "Maps: loss on a logarithmic scale, the highest on each side." if maps else "",
         "Tinted panel: the paper's own numbers, of another setting than ours; colours read back to about a point."
         if printed

@@ -12,6 +12,7 @@ from carryover.figures.transfer_panels import (
     figure_of,
     methods_in,
     name,
+    pairs_of,
     remarks,
     splits_of,
     spread,
@@ -119,13 +120,12 @@ def draw_steps(table: DataFrame) -> Figure:
     """
     panels = [rows for _, rows in table.groupby("panel", sort=False)]
     figure, axes = style.new_figure(style.PAGE, 2.2 * len(panels) + 1.0, len(panels), len(RESULTS))
-    most = int(table["n"].max())
     for number, rows in enumerate(panels):
         pair = axes[2 * number : 2 * number + 2]
         for axis, (quantity, words) in zip(pair, RESULTS.items(), strict=True):
             own = rows[rows["quantity"] == quantity]
-            _series(axis, own, most, FIXED if quantity == "last" else ())
-            name(axis, own.assign(subtitle=f"{own['subtitle'].iloc[0]}, {words}"))
+            _series(axis, own, FIXED if quantity == "last" else ())
+            name(axis, own.assign(subtitle=f"{own['subtitle'].iloc[0]}, {words}"), pairs_of(table))
             axis.set_xlabel("steps of the trajectory, T")
             style.percent_axis(axis, "" if axis is pair[1] else f"{SPLITS[rows['split'].iloc[0]]} accuracy")
         low, high = min(a.get_ylim()[0] for a in pair), max(a.get_ylim()[1] for a in pair)
@@ -144,9 +144,8 @@ def draw_steps(table: DataFrame) -> Figure:
 def draw_widths(table: DataFrame) -> Figure:
     """Draw accuracy at the last step against the width of the net, a panel for each family of nets."""
     figure, axes = figure_of(table, 2.6 if table["panel"].nunique() == 1 else 2.3)
-    most = int(table["n"].max())
     for axis, rows in axes:
-        _series(axis, rows, most, ())
+        _series(axis, rows, ())
         units = str(rows["net"].iloc[0]).startswith("MLP")
         axis.set_xlabel("units of each hidden layer, h" if units else "width, \N{GREEK SMALL LETTER RHO}")
         style.percent_axis(axis, f"{SPLITS[rows['split'].iloc[0]]} accuracy")
@@ -158,11 +157,11 @@ def draw_widths(table: DataFrame) -> Figure:
     return figure
 
 
-def _series(axis: Axes, rows: DataFrame, most: int, fixed: tuple[str, ...]) -> None:
+def _series(axis: Axes, rows: DataFrame, fixed: tuple[str, ...]) -> None:
     """Draw a line for each method along x, which doubles from tick to tick; `fixed` ones are levels too."""
     for method in methods_in(rows):
         own, look = rows[rows["method"] == method], style.look_of(method)
-        draw_course(axis, own, look, most)
+        draw_course(axis, own, look, pairs_of(rows))
         if method in fixed and len(own) == 1:
             axis.axhline(float(own["mean"].iloc[0]), color=look.color, linestyle=":", linewidth=0.8, zorder=1)
     values = sorted(rows["x"].unique())

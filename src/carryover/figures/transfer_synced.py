@@ -6,7 +6,15 @@ from pandas import DataFrame
 
 from carryover.figures import style
 from carryover.figures.iterand_panels import SPLITS
-from carryover.figures.transfer_panels import draw_course, figure_of, methods_in, remarks, splits_of, spread
+from carryover.figures.transfer_panels import (
+    draw_course,
+    figure_of,
+    methods_in,
+    pairs_of,
+    remarks,
+    splits_of,
+    spread,
+)
 from carryover.figures.transfer_published import ALONG, Row
 from carryover.figures.transfer_settings import TransferFigureSpec
 from carryover.figures.transfer_tables import (
@@ -79,10 +87,9 @@ def draw_synced(table: DataFrame) -> Figure:
     Source: learning transfer, section 1.12 (released code; the paper shows no figure of it).
     """
     figure, axes = figure_of(table, 2.5)
-    most = int(table["n"].max())
     for axis, rows in axes:
         for method in style.in_order(methods_in(rows)):
-            draw_course(axis, rows[rows["method"] == method], style.look_of(method), most)
+            draw_course(axis, rows[rows["method"] == method], style.look_of(method), pairs_of(rows))
         axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axis.set_xlabel(ALONG["epoch"])
         style.percent_axis(axis, f"{SPLITS[rows['split'].iloc[0]]} accuracy")

@@ -68,7 +68,7 @@ def draw(table: DataFrame) -> Figure:
             for index, (pairing, words) in enumerate(PAIRINGS.items()):
                 _line(axis, rows[rows["pairing"] == pairing], style.series(index, words))
             _slopes(axis, rows)
-            _frame(axis, sorted(table["width"].unique()))
+            _frame(axis, [float(width) for width in sorted(table["width"].unique())])
             axis.set_title(f"d = {number}" if kind == labels[0] else "")
             if number == inputs[0]:
                 axis.set_ylabel(f"distance\n{LABELS[kind].replace(', ', chr(10))}")

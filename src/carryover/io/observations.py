@@ -21,8 +21,8 @@ def read_observations(manifests: Sequence[Path]) -> DataFrame:
     Columns are `kind`, `run`, `block`, `pair`, `method`, `split`, `step`, `metric`, `value`, then every setting that
     some run has (missing where a run has no such setting; those of the net as `net.kind`, ...). Seconds, which a
     manifest records, are rows with the metric `seconds`.
-    Raises ValueError when a manifest or its table is missing or damaged, or when two blocks hold the same pair of a
-    run in the same part.
+    Raises ValueError when a manifest or its table is missing or damaged, when two blocks of a run differ in settings,
+    or when they hold the same pair in the same part.
     """
     settings: dict[str, dict[str, object]] = {}
     tables: list[DataFrame] = []
@@ -31,7 +31,11 @@ def read_observations(manifests: Sequence[Path]) -> DataFrame:
         kind, run = str(manifest.record.get("kind")), str(manifest.record.get("run"))
         if METRICS not in manifest.outputs or not manifest.spec or "kind" not in manifest.record:
             raise ValueError(f"{path} is not the manifest of a run of learning transfer")
-        settings[f"{kind}/{run}"] = flat(json.loads(manifest.spec))
+        own = flat(json.loads(manifest.spec))
+        if settings.setdefault(f"{kind}/{run}", own) != own:
+            raise ValueError(
+                f"{path}: its settings differ from those of another block of {kind} {run}: delete the older"
+            )
         tables.append(_block(path, manifest).assign(kind=kind, block=manifest.seeds, key=f"{kind}/{run}"))
     rows = pandas.concat(tables, ignore_index=True)
     _check_pairs(rows)

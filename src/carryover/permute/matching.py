@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 import torch
-from jaxtyping import Float64, Int64
-from scipy.optimize import linear_sum_assignment
+from jaxtyping import Float64
 from torch import Generator, Tensor
 
+from carryover.permute.assignment import Assignment, assign
 from carryover.permute.colouring import colour_classes, neighbours
-from carryover.permute.pairs import Pairs, objective_of
+from carryover.permute.pairs import Pairs
 from carryover.permute.permutation import draw as draw_permutation
 from carryover.permute.settings import MatchingSettings
 from carryover.permute.spec import Permutation
@@ -70,7 +70,7 @@ def _descend(
     start: Permutation,
     draw: Generator,
     settings: MatchingSettings,
-    solve_all: Callable[..., Iterable["_Solution"]],
+    solve_all: Callable[..., Iterable[Assignment]],
 ) -> Matching:
     """Improve one colour class after the other until no group gains."""
     permutation = dict(start)
@@ -87,11 +87,11 @@ def _descend(
             num_solved += len(visited)
             # cost matrices one by one, here: while threads solve the first, the next is computed
             costs = (_host_cost(pairs, group, permutation) for group in visited)
-            solutions = solve_all(_solve, costs, [permutation[group] for group in visited])
-            for group, (order, gain, present) in zip(visited, solutions, strict=True):
-                if gain > max(settings.tolerance, ROUNDING) * abs(present):
-                    permutation[group] = order
-                    gains.append(gain)
+            solutions = solve_all(assign, costs, [permutation[group] for group in visited])
+            for group, found in zip(visited, solutions, strict=True):
+                if found.gain > max(settings.tolerance, ROUNDING) * abs(found.present):
+                    permutation[group] = found.order
+                    gains.append(found.gain)
                     dirty |= sharing[group]
     objective = pairs.objective(permutation)
     history = [objective - later for later in accumulate(reversed(gains), initial=0.0)][::-1]
@@ -107,14 +107,3 @@ def _host_cost(pairs: Pairs, group: str, permutation: Permutation) -> Float64[Te
             "the trajectory comes from has diverged; lower its learning rate, or end the trajectory earlier"
         )
     return cost
-
-
-_Solution = tuple[Int64[Tensor, " n"], float, float]
-"""Best order of a group's units, its gain over the present order, and the present order's part of the objective."""
-
-
-def _solve(cost: Float64[Tensor, "n n"], order: Int64[Tensor, " n"]) -> _Solution:
-    """Solve the linear sum assignment of a group exactly."""
-    best = torch.from_numpy(linear_sum_assignment(cost.numpy(), maximize=True)[1])
-    present = objective_of(cost, order)
-    return best, objective_of(cost, best) - present, present

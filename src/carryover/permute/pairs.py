@@ -71,6 +71,7 @@ class Pairs:
         self._ties: dict[str, dict[Tie, str]] = {name: {} for name in spec.axes}
         for group, ties in spec.groups.items():
             for tie in ties:
+                assert group not in self._ties[tie.tensor].values(), "check_spec refuses a group on two axes"
                 self._ties[tie.tensor][tie] = group
         self.clear()
 
@@ -109,10 +110,10 @@ class Pairs:
                 ((tie, group),) = self._ties[name].items()
                 self._sums.setdefault(group, self._zeros(group))
                 self._add_product_(self._sums[group], tie, target[name], source[name], weights[name])
-        keep = self._spill.keep if self._spill else dict
         stored = [name for name in target if len(self._ties[name]) > 1]
-        sides = [keep({name: side[name] for name in stored}) for side in (target, source)]
-        self._pairs.append(_Pair(*sides, weights))
+        keep = self._spill.keep if self._spill else dict
+        target, source = (keep({name: side[name] for name in stored}) for side in (target, source))
+        self._pairs.append(_Pair(target, source, weights))
 
     def objective(self, permutation: Permutation) -> float:
         """Compute J(pi) from the same products as cost matrices, summed in fp64."""
@@ -209,7 +210,7 @@ def _unfold(tensor: Tensor, tie: Tie) -> Float[Tensor, "n rest"]:
     """Lay a tensor out with one row for each unit of a tied axis, in whichever memory order needs less copying."""
     if tie.axis == 0:
         return tensor.reshape(len(tensor) // tie.repeat, -1)
-    return tensor.unflatten(tie.axis, (-1, tie.repeat)).movedim(tie.axis, -1).flatten(0, -2).T
+    return torch.unflatten(tensor, tie.axis, (-1, tie.repeat)).movedim(tie.axis, -1).flatten(0, -2).T
 
 
 def _dot(target: Tensor, source: Tensor) -> float:

@@ -1,7 +1,7 @@
 """What the stages of learning transfer share: trained nets, mini-batches by number, evaluation, the manifest."""
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -11,13 +11,14 @@ from torch import Tensor
 
 from carryover.core.block import Precision, Tensors, placed
 from carryover.core.config import Settings, parse
-from carryover.core.evaluate import SplitBatches, evaluate
+from carryover.core.evaluate import evaluate
 from carryover.core.loop import Batches
 from carryover.io.checkpoint import LazyTensors, open_tensors
 from carryover.io.manifest import read_manifest, write_manifest
 from carryover.io.tables import save_table
-from carryover.io.trajectory import RecordedTrajectory, open_trajectory
-from carryover.nets.build import build_net, spec_of
+from carryover.io.trajectory import POINT, RecordedTrajectory, find_trajectory
+from carryover.nets.build import build_net
+from carryover.nets.specs import spec_of
 from carryover.permute.spec import PermutationSpec
 from carryover.stages._training import Source, open_source
 from carryover.transfer.network import Network
@@ -37,21 +38,36 @@ class Trained:
     training: NetTraining
     seed: int
     recorded: RecordedTrajectory
+    manifest: Path
+    """Manifest of its block, which vouches for the points."""
+
+    @property
+    def last(self) -> int:
+        """Number of the last point."""
+        return self.recorded.num_steps
+
+    def check(self, points: Iterable[int | str]) -> None:
+        """Make sure that points, each a number or the name of its file, are what was recorded.
+
+        Raises ValueError when one was changed.
+        """
+        names = (point if isinstance(point, str) else POINT.format(point) for point in points)
+        folder = self.recorded.folder.relative_to(self.manifest.parent)
+        read_manifest(self.manifest, only=[(folder / name).as_posix() for name in names])
 
 
 def open_trained(manifests: Sequence[Path], role: str, pair: int) -> Trained:
     """Find the net of a pair among the results of a training, and open its trajectory.
 
-    Raises ValueError when none of the results holds it.
+    The caller checks the points that it reads. Raises ValueError when none of the results holds the net, or when a
+    file of its trajectory is missing or cut.
     """
     for path in manifests:
         manifest = read_manifest(path, only=[])
         block = manifest.seeds or ""
         if manifest.spec and block.startswith(role) and pair in pairs_of(block):
             seed = seed_of(role, pair)
-            return Trained(
-                parse(NetTraining, manifest.spec), seed, open_trajectory(path.parent / "trajectory", seed)
-            )
+            return Trained(parse(NetTraining, manifest.spec), seed, find_trajectory([path], seed), path)
     raise ValueError(
         f"no result holds the {role} of pair {pair}: {', '.join(map(str, manifests)) or 'none given'}"
     )
@@ -132,9 +148,16 @@ def find_nets(manifests: Sequence[Path], pair: int) -> LazyTensors:
 
 
 def tensors_below(file: LazyTensors, prefix: str) -> Tensors:
-    """Read the tensors whose name begins with `prefix`, which is dropped; nothing else of the file is read."""
+    """Read the tensors whose name begins with `prefix`, which is dropped; nothing else of the file is read.
+
+    Raises ValueError when there are none.
+    """
     names = file.keys()
-    return {name.removeprefix(prefix): file.get_tensor(name) for name in names if name.startswith(prefix)}
+    found = {name.removeprefix(prefix): file.get_tensor(name) for name in names if name.startswith(prefix)}
+    if not found:
+        there = sorted({"/".join(name.split("/")[:2]) for name in names})
+        raise ValueError(f"no nets of {prefix.rstrip('/')} in these results, which have {', '.join(there)}")
+    return found
 
 
 def save_result(

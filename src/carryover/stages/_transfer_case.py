@@ -10,15 +10,13 @@ from torch import Tensor
 from carryover.core import rng
 from carryover.core.block import Tensors, placed
 from carryover.core.trajectory import Trajectory
-from carryover.io.trajectory import RecordedTrajectory
+from carryover.io.trajectory import BEST, RecordedTrajectory
 from carryover.permute.spec import Permutation
 from carryover.stages._transfer import MiniBatches, Row, Setting, Trained, open_setting, open_trained, row
 from carryover.transfer.grids import GRIDS
 from carryover.transfer.problem import TransferProblem, Transferred
 from carryover.transfer.settings import TransferRun
-from carryover.transfer.standard import standard
 from carryover.transfer.trajectories import Linear, Picked, Through
-
 
 
 @dataclass(frozen=True)
@@ -39,18 +37,16 @@ class Case:
     @cached_property
     def trained(self) -> Tensors:
         """The end of the target's own training, theta2^T."""
-        recorded = self.target.recorded
-        return self.setting.placed(recorded.point(recorded.num_steps))
+        return self._trained(self.target.last)
 
     @property
-    def _along(self) -> str:
+    def along(self) -> str:
         """Split that is measured at every step: validation, or test where there is none."""
         return "val" if "val" in self.setting.source.splits else "test"
 
     def problem(self, known: Mapping[int, tuple[Permutation, ...]], spill: Path) -> TransferProblem:
         """Pose the problem to a method; `spill` is where cached gradients go if the run wants them in a file."""
-        first = self.run.oracle == "first" and self.run.trajectory == "actual"
-        recorded = self.target.recorded
+        first = _fits_first(self.run)
         return TransferProblem(
             network=self.setting.network,
             spec=self.setting.spec,
@@ -60,7 +56,7 @@ class Case:
             matching=self.run.matching,
             seed=self.target.seed,
             num_segments=self.run.segments,
-            trained=self.setting.placed(recorded.point(self.run.every)) if first else self.trained,
+            trained=self._trained(_first(self.run, self.target)) if first else self.trained,
             trained_at=self.run.substeps if first else None,
             known=known,
             spill=spill if self.run.spill else None,
@@ -69,15 +65,19 @@ class Case:
     def observed(self, method: str, moved: Transferred) -> Iterator[Row]:
         """Measure one step of a method."""
         if self._due(moved.step):
-            yield from self._measured(method, moved.step, moved.parameters, [self._along])
-        costs = {"num_gradients": moved.num_gradients, "cache_bytes": moved.cache_bytes, "objective": moved.objective}
+            yield from self._measured(method, moved.step, moved.parameters, [self.along])
+        costs = {
+            "num_gradients": moved.num_gradients,
+            "cache_bytes": moved.cache_bytes,
+            "objective": moved.objective,
+        }
         for metric, value in costs.items():
             if value is not None:
                 yield row(self.pair, method, "none", moved.step, metric, float(value))
 
     def score(self, rows: Iterable[Row], step: int) -> float:
         """Give what the step is selected by: its validation accuracy, or how late it is."""
-        if self.run.select == "last" or self._along == "test":
+        if self.run.select == "last" or self.along == "test":
             return float(step)
         wanted = ("val", step, "accuracy")
         found = [r["value"] for r in rows if (r["split"], r["step"], r["metric"]) == wanted]
@@ -86,42 +86,26 @@ class Case:
     def reported(self, method: str, selected: Transferred, last: Transferred) -> Iterator[Row]:
         """Measure the selected step and the last one on the test images, which nothing is selected by."""
         for moved in {each.step: each for each in (selected, last)}.values():
-            if self._along != "test":
+            if self.along != "test":
                 yield from self._measured(method, moved.step, moved.parameters, ["test"])
 
     def rebuilt(self, parameters: Tensors) -> Tensors:
         """Rebuild the batch-norm statistics of a net."""
         return self.setting.network.statistics(parameters, self.statistics(0))
 
-    def references(self) -> list[Row]:
-        """Measure what methods are compared with: the source itself, and training with as many gradients."""
-        rows: list[Row] = []
-        steps = [t for t in range(self.trajectory.num_steps + 1) if t == 0 or self._due(t)]
-        for t in steps:
-            rows += self._measured("source", t, self.setting.placed(self.trajectory.point(t)), self._splits(t))
-        rows += self._trained("standard", {2 * t: t for t in steps})
-        rows += self._trained("standard-gmt", {t + t * (t + 1) // 2: t for t in steps})
-        return rows
+    @property
+    def steps(self) -> list[int]:
+        """Steps at which references are measured: the first, and those at which methods are."""
+        return [t for t in range(self.trajectory.num_steps + 1) if t == 0 or self._due(t)]
 
-    def _trained(self, method: str, step_of: Mapping[int, int]) -> Iterator[Row]:
-        """Train the target as usual and measure it after as many gradient evaluations as a method had."""
-        training = self.target.training
-        batches = MiniBatches(self.setting.source.batches((self.target.seed,)), self.run.num_batches)
-        nets = standard(
-            self.setting.network,
-            self.start,
-            batches,
-            sorted(step_of),
-            lr=training.lr,
-            momentum=training.momentum,
-        )
-        for count, parameters in zip(sorted(step_of), nets, strict=True):
-            yield from self._measured(method, step_of[count], parameters, self._splits(step_of[count]))
-            yield row(self.pair, method, "none", step_of[count], "num_gradients", float(count))
-
-    def _splits(self, step: int) -> list[str]:
+    def referred(self, method: str, step: int, parameters: Tensors) -> Iterator[Row]:
+        """Measure a reference, at the last step on the test images too."""
         last = step == self.trajectory.num_steps
-        return list(dict.fromkeys([self._along, "test"] if last else [self._along]))
+        splits = dict.fromkeys([self.along, "test"] if last else [self.along])
+        yield from self._measured(method, step, parameters, list(splits))
+
+    def _trained(self, point: int) -> Tensors:
+        return self.setting.placed(self.target.recorded.point(point))
 
     def _due(self, step: int) -> bool:
         return step % self.run.evaluate_every == 0 or step == self.trajectory.num_steps
@@ -140,8 +124,13 @@ def open_case(
     pair: int,
     like: Tensor,
 ) -> Case:
-    """Open everything of one pair."""
+    """Open everything of one pair.
+
+    Raises ValueError when a point that is read is not what was recorded, before hours are spent on it.
+    """
     source, target = open_trained(sources, "source", pair), open_trained(targets, "target", pair)
+    source.check(_read_of(run, source))
+    target.check({0, target.last, *([_first(run, target)] if _fits_first(run) else [])})
     own = source.training
     augmentation = own.augmentation if run.augmentation == "training" else "none"
     update = {"batch_size": run.batch_size, "augmentation": augmentation}
@@ -176,6 +165,23 @@ class _Placed:
 
     def point(self, t: int) -> Tensors:
         return placed(self.recorded.point(t), self.like)
+
+
+def _read_of(run: TransferRun, source: Trained) -> list[int | str]:
+    """List the points of the source that its trajectory is made of."""
+    if run.trajectory == "actual":
+        return [*Picked(source.recorded, run.every).picked]
+    return [0, BEST if run.end == "best" else source.last]
+
+
+def _fits_first(run: TransferRun) -> bool:
+    """Tell whether the oracle is fitted to the first gap of recorded points alone."""
+    return run.oracle == "first" and run.trajectory == "actual"
+
+
+def _first(run: TransferRun, trained: Trained) -> int:
+    """Give the first point after the start that is taken of an actual trajectory."""
+    return min(run.every, trained.last)
 
 
 def _trajectory(run: TransferRun, recorded: RecordedTrajectory, like: Tensor) -> Trajectory:

@@ -25,16 +25,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     run = parse(ContinuationRun, args.spec)
     members = [(pair, method) for method in run.methods for pair in pairs_of(args.seeds)]
+    transferred = {pair: find_nets(args.transfer, pair) for pair in pairs_of(args.seeds)}
     numbers = tuple(range(len(members)))
     block = open_block(args, run, numbers, args.transfer)
     tensors: Tensors = {}
 
     def train_group(group: Group) -> None:
         own = [members[number] for number in group.seeds]
-        starts = [
-            tensors_below(find_nets(args.transfer, pair), f"{pair}/{method}/{run.at}/")
-            for pair, method in own
-        ]
+        starts = [tensors_below(transferred[pair], f"{pair}/{method}/{run.at}/") for pair, method in own]
         nets = stack_nets(group.net, starts, run.precision, group.like)
         train(nets, group.batches, run, group.journal)
         for index, (pair, method) in enumerate(own):

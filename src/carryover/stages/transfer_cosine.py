@@ -1,4 +1,4 @@
-"""Measure Assumption (P) for each pair: train both nets on the same batches, and fit one permutation to their increments."""
+"""Measure Assumption (P): train both nets of a pair on the same batches, and fit a permutation to their increments."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,8 @@ import torch
 
 from carryover.core.block import Tensors
 from carryover.core.config import parse
-from carryover.nets.build import build_net, spec_of
+from carryover.nets.build import build_net
+from carryover.nets.specs import spec_of
 from carryover.stages._cli import pick_device, run_stage, set_threads, stage_parser
 from carryover.stages._training import open_source
 from carryover.stages._transfer import Row, row, save_result

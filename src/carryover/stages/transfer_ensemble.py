@@ -36,17 +36,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     set_threads(args.threads)
     continuation = read_run(args.continuation, ContinuationRun)
     pairs = pairs_in(args.continuation)
+    files = {pair: find_nets(args.continuation, pair) for pair in pairs}
     targets = [open_trained(args.target, "target", pair) for pair in pairs]
+    for trained in targets:
+        trained.check([trained.last])
     training = targets[0].training
     setting = open_setting(args.images, training, like, training.precision)
     rows: list[Row] = []
     for method in run.methods:
-        nets = (tensors_below(find_nets(args.continuation, pair), f"{pair}/{method}/") for pair in pairs)
+        nets = (tensors_below(files[pair], f"{pair}/{method}/") for pair in pairs)
         rows += measured(setting, method, [_predictor(setting, net) for net in nets], continuation.epochs)
-    ends = [trained.recorded.num_steps for trained in targets]
-    full = (
-        {**t.recorded.point(end), **t.recorded.buffers(end)} for t, end in zip(targets, ends, strict=True)
-    )
+    full = ({**t.recorded.point(t.last), **t.recorded.buffers(t.last)} for t in targets)
     rows += measured(setting, "standard", [_predictor(setting, net) for net in full], training.epochs)
     save_result(args, run.stage, "ensemble", rows, {"device": str(like.device)})
 

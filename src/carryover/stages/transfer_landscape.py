@@ -22,8 +22,6 @@ from carryover.transfer.pairs import pairs_of
 from carryover.transfer.planes import Survey, survey
 from carryover.transfer.settings import LandscapeRun, TransferRun
 
-SPLIT = "val"
-
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage."""
@@ -43,11 +41,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows: list[Row] = []
     for pair in pairs_of(args.seeds):
         case = open_case(args.images, args.source, args.target, transfer, pair, like)
-        rows += lines(case, run, find_nets(args.transfer, pair))
+        nets = find_nets(args.transfer, pair)
+        rows += lines(case, run, nets)
         if run.continuation is not None:
-            rows += plane(case, run, find_nets(args.continuation, pair))
+            rows += plane(case, run, find_nets(args.continuation or [], pair))
         if run.map:
-            rows += loss_map(case, run, find_nets(args.transfer, pair))
+            rows += loss_map(case, run, nets)
     save_result(args, run.stage, "landscape", rows, {"device": str(like.device)})
 
 
@@ -65,8 +64,8 @@ def lines(case: Case, run: LandscapeRun, nets: LazyTensors) -> Iterator[Row]:
             yield row(case.pair, method, "none", 0, f"barrier_{name}", segment.barrier)
             for number, (loss, accuracy) in enumerate(zip(segment.losses, segment.accuracies, strict=True)):
                 position = round(100 * segment.positions[number])
-                yield row(case.pair, method, SPLIT, position, f"{name}_loss", loss)
-                yield row(case.pair, method, SPLIT, position, f"{name}_accuracy", accuracy)
+                yield row(case.pair, method, case.along, position, f"{name}_loss", loss)
+                yield row(case.pair, method, case.along, position, f"{name}_accuracy", accuracy)
 
 
 def plane(case: Case, run: LandscapeRun, continued: LazyTensors) -> Iterator[Row]:
@@ -81,7 +80,7 @@ def plane(case: Case, run: LandscapeRun, continued: LazyTensors) -> Iterator[Row
         permute(case.setting.spec, _onto(case, source), source),
     )
     found = survey(_measure(case), nets, run.spacing, run.margin)
-    yield from _surveyed(case.pair, found, "plane", ("marker-target", "marker-transferred", "marker-source"))
+    yield from _surveyed(case, found, "plane", ("marker-target", "marker-transferred", "marker-source"))
 
 
 def loss_map(case: Case, run: LandscapeRun, nets: LazyTensors) -> Iterator[Row]:
@@ -91,15 +90,15 @@ def loss_map(case: Case, run: LandscapeRun, nets: LazyTensors) -> Iterator[Row]:
     """
     ends = (case.trained, _last(case, nets, "oracle"), _last(case, nets, "gmt"))
     found = survey(_measure(case), ends, run.spacing, run.margin)
-    yield from _surveyed(case.pair, found, "map", ("map-target", "map-oracle", "map-gmt"))
+    yield from _surveyed(case, found, "map", ("map-target", "map-oracle", "map-gmt"))
 
 
-def _surveyed(pair: int, found: Survey, method: str, markers: tuple[str, str, str]) -> Iterator[Row]:
+def _surveyed(case: Case, found: Survey, method: str, markers: tuple[str, str, str]) -> Iterator[Row]:
     named = [(method, number, cell) for number, cell in enumerate(found.cells)]
     named += [(name, 0, cell) for name, cell in zip(markers, found.markers, strict=True)]
     for name, number, cell in named:
         for metric, value in vars(cell).items():
-            yield row(pair, name, SPLIT, number, metric, value)
+            yield row(case.pair, name, case.along, number, metric, value)
 
 
 def _onto(case: Case, source: Tensors) -> Permutation:
@@ -115,7 +114,7 @@ def _onto(case: Case, source: Tensors) -> Permutation:
 
 
 def _measure(case: Case) -> Measure:
-    return measure_on(case.setting.network, case.setting.source.splits[SPLIT], list(case.statistics(0)))
+    return measure_on(case.setting.network, case.setting.source.splits[case.along], list(case.statistics(0)))
 
 
 def _last(case: Case, nets: LazyTensors, method: str) -> Tensors:

@@ -21,7 +21,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage; the pair's mini-batches are those of its source."""
     parser = stage_parser(__doc__, inputs=["images"], outputs=["metrics", "manifest"])
     for role in ROLES:
-        parser.add_argument(f"--{role}", type=Path, nargs="+", default=[], help=f"training that the {role} starts from")
+        parser.add_argument(
+            f"--{role}", type=Path, nargs="+", default=[], help=f"training that the {role} starts from"
+        )
     args = parser.parse_args(argv)
     run = parse(SyncedSpec, args.spec)
     like = torch.zeros((), device=pick_device(args.device))
@@ -31,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows: list[Row] = []
     for pair in pairs_of(args.seeds):
         starts = [
-            setting.placed(start_of(setting.network.net, seed_of(role, pair), getattr(args, role))) for role in ROLES
+            setting.placed(start_of(setting.network.net, seed_of(role, pair), getattr(args, role)))
+            for role in ROLES
         ]
         source, target = ({name: start[name] for name in names} for start in starts)
         batches = setting.source.batches((seed_of("source", pair),))
@@ -41,11 +44,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
         problem = SyncedProblem(setting.network, setting.spec, source, target, batches, run.recipe, run, seed)
         for after in synced(problem):
-            for method, net in (("source", after.source), ("target", after.target), (run.method, after.composed)):
+            for method, net in (
+                ("source", after.source),
+                ("target", after.target),
+                (run.method, after.composed),
+            ):
                 buffers = setting.network.statistics(net, statistics(0))
                 for split, metric, value in setting.evaluated(net, buffers, ["val", "test"]):
                     rows.append(row(pair, method, split, after.epoch, metric, value))
-            rows.append(row(pair, run.method, "none", after.epoch, "num_matchings", float(after.num_matchings)))
+            rows.append(
+                row(pair, run.method, "none", after.epoch, "num_matchings", float(after.num_matchings))
+            )
     save_result(args, run.stage, "synced", rows, {"device": str(like.device)})
 
 

@@ -13,6 +13,15 @@ class Descent:
         self._momentum, self._weight_decay = momentum, weight_decay
         self._momenta = {name: torch.zeros_like(tensor) for name, tensor in start.items()}
 
+    def state(self) -> Tensors:
+        """Name all tensors that further steps depend on."""
+        return {**self.parameters, **{f"momentum/{name}": own for name, own in self._momenta.items()}}
+
+    def restore(self, state: Tensors) -> None:
+        """Go on from what `state` gave."""
+        self.parameters = {name: state[name] for name in self.parameters}
+        self._momenta = {name: state[f"momentum/{name}"] for name in self._momenta}
+
     @torch.no_grad()
     def descend(self, gradient: Tensors, lr: float) -> None:
         """Take one step along a gradient of the loss."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import sqrt
 
 from carryover.core.block import Tensors
 from carryover.permute.matching import Matching
@@ -25,12 +24,12 @@ class Quality:
 
     objective: float
     """Matching objective J of all pairs of gradients so far."""
+    unmoved: float
+    """What J is with nothing permuted."""
     bound: float
     """What J could be at most: the sum of ||g1|| ||g2|| over the pairs."""
     cosine: float
     """Cosine of the newest pair, the source's gradient permuted."""
-    cosine_unmoved: float
-    """Cosine of the same pair with nothing permuted."""
     num_sweeps: int
     """Sweeps over the groups."""
     converged: bool
@@ -63,54 +62,56 @@ class Step:
 
 
 class WatchedSearch(Search):
-    """A search that remembers the norms of the gradients that it matches, and the newest pair."""
+    """A search that remembers how large the gradients are that it matches, and the newest pair."""
 
     def forget(self) -> None:
         """Forget all pairs."""
         super().forget()
-        self._targets = _Watched(self.problem.matching.normalise)
-        self._sources_seen = _Watched(self.problem.matching.normalise)
+        self._bound = self._unmoved = 0.0
+        self._newest: dict[str, Tensors] = {}
+        self._waiting: dict[str, Tensors] = {}
 
     def gradients(self, t: int) -> tuple[Tensors, Tensors]:
         """Compute the gradients of target and source at t."""
         target, source = super().gradients(t)
-        return self._targets.saw(target), self._sources_seen.saw(source)
+        return self._saw("target", target), self._saw("source", source)
 
     def target_gradient(self, t: int) -> Tensors:
         """Compute the gradient of the target at t."""
-        return self._targets.saw(super().target_gradient(t))
+        return self._saw("target", super().target_gradient(t))
 
     def source_gradient(self, t: int) -> Tensors:
         """Give the gradient of the source at t."""
-        return self._sources_seen.saw(super().source_gradient(t))
+        return self._saw("source", super().source_gradient(t))
 
     def quality(self, matching: Matching) -> Quality:
         """Say how good the result of a search is."""
-        target, source = self._targets.newest, self._sources_seen.newest
-        scale = norm(target) * norm(source) or 1.0
+        target, source = self._newest["target"], self._newest["source"]
+        permuted = permute(self.problem.spec, matching.permutation, source)
         return Quality(
             objective=matching.objective,
-            bound=sum(a * b for a, b in zip(self._targets.norms, self._sources_seen.norms, strict=True)),
-            cosine=inner(target, permute(self.problem.spec, matching.permutation, source)) / scale,
-            cosine_unmoved=inner(target, source) / scale,
+            unmoved=self._unmoved,
+            bound=self._bound,
+            cosine=inner(target, permuted) / (norm(target) * norm(source) or 1.0),
             num_sweeps=matching.num_sweeps,
             converged=matching.converged,
         )
 
-
-class _Watched:
-    """The gradients of one side: their norms as they enter the objective, and the newest."""
-
-    def __init__(self, normalised: bool):
-        self._normalised = normalised
-        self.norms: list[float] = []
-        self.newest: Tensors = {}
-
-    def saw(self, gradient: Tensors) -> Tensors:
-        """Remember a gradient and hand it on."""
-        self.norms.append(sqrt(len(gradient)) if self._normalised else norm(gradient))
-        self.newest = gradient
+    def _saw(self, side: str, gradient: Tensors) -> Tensors:
+        """Remember a gradient, and add up what a pair gives when both sides are there."""
+        self._waiting[side] = gradient
+        if len(self._waiting) == 2:
+            self._newest, self._waiting = self._waiting, {}
+            target, source = (self._entering(self._newest[side]) for side in ("target", "source"))
+            self._bound += norm(target) * norm(source)
+            self._unmoved += inner(target, source)
         return gradient
+
+    def _entering(self, gradient: Tensors) -> Tensors:
+        """Give a gradient as it enters the objective: as it is, or each tensor by its norm."""
+        if not self.problem.matching.normalise:
+            return gradient
+        return {name: own / (norm({name: own}) or 1.0) for name, own in gradient.items()}
 
 
 def each_step(method: str, problem: TransferProblem) -> Iterator[tuple[Transferred, Step]]:

@@ -8,7 +8,7 @@ from math import inf
 from typing import Annotated, Literal
 
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from carryover.core.block import Precision, Tensors
 from carryover.core.config import Settings
@@ -22,6 +22,7 @@ from carryover.transfer.grids import GRIDS
 from carryover.transfer.network import Batch, Network
 from carryover.transfer.observed import Step, each_step
 from carryover.transfer.problem import TransferProblem
+from carryover.transfer.settings import Method
 from carryover.transfer.states import (
     Points,
     State,
@@ -43,8 +44,8 @@ NUM_VERIFIED = 8
 class Options(Settings):
     """How a trajectory is transferred; symbols of the paper in brackets."""
 
-    method: Literal["naive", "random", "weights", "signs", "gmt", "fgmt"] = "fgmt"
-    """Way to find the permutation. The oracle is not among them: it needs the target trained already."""
+    method: Method = "fgmt"
+    """Way to find the permutation; not the oracle, which needs the target trained already."""
     steps: Count | None = None
     """Increments on the straight line from the first to the last point of the source [T]. None takes ten on the
     line between two points, and a source of more points as it is."""
@@ -92,26 +93,20 @@ class Moved:
     @property
     def report(self) -> str:
         """Say in a few lines how well the gradients matched, what moved, and what it cost."""
-        last, first = self.steps[-1], self.steps[0]
+        last = self.steps[-1]
+        found = {step.step: step.quality for step in self.steps if step.quality}
         lines = [
             f"{len(self.steps)} steps, {last.num_gradients} gradient evaluations,"
             f" {last.cache_bytes / 1e6:,.1f} MB of cached gradients and cost matrices"
         ]
-        if first.quality and last.quality:
-            unfinished = [
-                str(step.step) for step in self.steps if step.quality and not step.quality.converged
-            ]
+        if last.quality:
+            share = last.quality.unmoved / last.quality.bound if last.quality.bound else 0.0
+            unfinished = ", ".join(str(step) for step, quality in found.items() if not quality.converged)
             lines += [
-                f"objective {first.quality.matched:.3f} of its bound at step 1, {last.quality.matched:.3f} at the last"
-                f" (cosine of the newest gradients {last.quality.cosine:.3f}, not permuted"
-                f" {last.quality.cosine_unmoved:.3f})",
-                f"{sum(s.quality.num_sweeps for s in self.steps if s.quality)} sweeps over"
-                f" {len(self.permutation)} groups; "
-                + (
-                    f"not converged at step {', '.join(unfinished)}"
-                    if unfinished
-                    else "every search converged"
-                ),
+                f"matching objective {last.quality.matched:.3f} of its bound; {share:.3f} with nothing permuted,"
+                f" {found[1].matched:.3f} at step 1",
+                f"{sum(quality.num_sweeps for quality in found.values())} sweeps over {len(self.permutation)} groups;"
+                + (f" not converged at step {unfinished}" if unfinished else " every search converged"),
             ]
         lines.append(
             f"{last.num_moved:,} of {self.num_units:,} units moved; the last step changed {last.num_changed:,}"
@@ -122,7 +117,7 @@ class Moved:
 def transfer(
     source: Trajectory | Sequence[State | nn.Module],
     target: nn.Module | State,
-    batches: Iterable[Batch],
+    batches: Iterable[Sequence[Tensor]],
     options: Options = DEFAULT,
     *,
     net: nn.Module | None = None,
@@ -141,6 +136,8 @@ def transfer(
     Raises ValueError when source and target differ in architecture, when the batches do not fit the net, or when
     its permutation spec cannot be traced or is wrong.
     """
+    if options.method == "oracle":
+        raise ValueError("method: the oracle needs the target trained already; choose another, such as fgmt")
     net = _copied(target, net)
     points = _points(source, net, options)
     has_buffers = next(net.buffers(), None) is not None
@@ -172,8 +169,8 @@ def transfer(
     for found, step in each_step(options.method, problem):
         score = None if options.score is None else float(options.score(state_of(found.parameters)))
         steps.append(replace(step, score=score))
-        if score is None or score > highest or step.step == 1:
-            best, highest = found, score or 0.0
+        if not steps[1:] or score is None or score > highest:
+            best, highest = found, -inf if score is None else score
         if options.watch is not None:
             options.watch(steps[-1])
     return Moved(state_of(best.parameters), best.permutations[-1], best.step, tuple(steps), spec)
@@ -220,7 +217,7 @@ def _points(source: Trajectory | Sequence[State | nn.Module], net: nn.Module, op
     return Linear(*ends, GRIDS[options.grid](options.steps or LINEAR_STEPS))
 
 
-def _taken(batches: Iterable[Batch], net: nn.Module, wanted: int) -> list[Batch]:
+def _taken(batches: Iterable[Sequence[Tensor]], net: nn.Module, wanted: int) -> list[Batch]:
     """Take as many mini-batches as are wanted, or as there are."""
     like = next(net.parameters())
     taken = [checked_batch(number, batch, like) for number, batch in enumerate(islice(batches, wanted))]

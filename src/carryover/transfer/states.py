@@ -108,6 +108,11 @@ def checked_batch(number: int, batch: object, like: Tensor) -> Batch:
     ):
         raise ValueError(f"{where} is no pair of tensors (images, labels): got {type(batch).__name__}")
     images, labels = batch
+    if images.ndim != 4:
+        raise ValueError(
+            f"{where}: images have the axes (batch, channels, height, width): got the shape {tuple(images.shape)}; "
+            "give a net of vectors images of one pixel, which it flattens"
+        )
     if not images.is_floating_point():
         raise ValueError(f"{where}: images are what the net takes, normalised numbers: got {images.dtype}")
     if labels.is_floating_point() or labels.shape != images.shape[:1] or not len(labels):
@@ -126,7 +131,7 @@ def check_fits(net: nn.Module, images: Tensor, labels: Tensor) -> None:
     """
     try:
         logits = net(images)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, ValueError) as error:  # whatever the person's own code says to them
         raise ValueError(f"the net cannot take images of the shape {tuple(images.shape)}: {error}") from error
     if not isinstance(logits, Tensor) or logits.ndim != 2:
         raise ValueError(

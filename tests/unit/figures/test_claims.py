@@ -134,6 +134,34 @@ def test_the_note_states_the_rules_and_whose_claims_they_are():
         assert words in note
 
 
+def test_a_cosine_is_no_percentage_and_the_axis_says_what_it_counts():
+    table = board(["holds", "holds"], ["holds", "holds"])
+    table.loc[table["claim"] == "claim 1", "unit"] = "cosine"
+    figure = draw(table)
+    assert texts(figure.axes[2])[1::2] == ["+5.0 [+4.0, +6.0] n = 5", "+0.050 [+0.040, +0.060] cosine n = 5"]
+    assert figure.axes[1].get_xlabel() == "percentage points of accuracy; hundredths of a cosine"
+    assert (
+        draw(board(["holds", "holds"])).axes[1].get_xlabel() == "difference of accuracy (percentage points)"
+    )
+
+
+def test_learning_transfer_is_paired_by_pairs_and_its_own_questions_are_marked():
+    table = board(["holds", "holds"]).assign(paper="learning transfer", basis="own")
+    figure = draw(table)
+    assert "paired by pair of source and target" in " ".join(figure.get_supxlabel().split())
+    assert any("figure 2 (own)" in text for text in texts(figure.axes[0]))
+
+
+def test_ticks_stay_apart_however_wide_the_differences_are():
+    for half in (0.005, 0.9):
+        table = board(["holds", "holds"])
+        table[["low", "high"]] = [-half, half]
+        axis = draw(table).axes[1]
+        places = [axis.transData.transform((tick, 0))[0] for tick in axis.get_xticks()]
+        assert 0 in axis.get_xticks()
+        assert min(later - earlier for earlier, later in pairwise(places)) > 10
+
+
 def test_statements_stay_in_their_column():
     table = board(*[["holds", "holds"]] * 16)
     figure = draw(table)

@@ -2,7 +2,7 @@ import pytest
 
 from carryover.figures.iterand import DRAWINGS
 from carryover.figures.settings import FigureSettings, FigureSpec
-from carryover.figures.style import METHODS
+from carryover.figures.style import ITERAND as METHODS
 from carryover.io.results import plain_rows, read_results
 from carryover.io.tables import load_table, save_table
 from carryover.published.iterand import ACCURACIES

@@ -105,11 +105,23 @@ def test_panels_come_row_by_row():
 
 
 def test_no_two_methods_and_no_method_and_series_look_alike():
-    looks = [*style.METHODS.values(), *(style.series(index, "") for index in range(6))]
+    looks = [*style.ITERAND.values(), *(style.series(index, "") for index in range(6))]
     assert len({(look.color, look.marker) for look in looks}) == len(looks)
-    methods = {look.color for look in style.METHODS.values()}
-    assert len(methods) == len(style.METHODS)
+    methods = {look.color for look in style.ITERAND.values()}
+    assert len(methods) == len(style.ITERAND)
     assert not methods & {style.series(index, "").color for index in range(6)}
+
+
+def test_methods_of_learning_transfer_differ_in_colour_and_marker_and_those_of_one_colour_in_their_line():
+    looks = list(style.TRANSFER.values())
+    assert len({(look.color, look.marker) for look in looks}) == len(looks)
+    assert len({(look.color, look.line) for look in looks}) == len(looks)
+
+
+def test_every_method_of_all_papers_has_a_key_and_a_label_of_its_own():
+    assert {**style.ITERAND, **style.TRANSFER} == style.METHODS
+    assert len(style.METHODS) == len(style.ITERAND) + len(style.TRANSFER)
+    assert len({look.label for look in style.METHODS.values()}) == len(style.METHODS)
 
 
 def test_a_band_is_one_standard_deviation_to_both_sides():

@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from carryover.nets.build import NETS, SPECS, build_net, spec_of
+from carryover.nets.build import NETS, build_net
 from carryover.nets.settings import ConvSettings, MlpSettings, NetSettings, ResNetSettings
+from carryover.nets.specs import SPECS, spec_of
 from carryover.permute.spec import Axis
 
 MLP = MlpSettings(kind="mlp", hidden=(32, 16))

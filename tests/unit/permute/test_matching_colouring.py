@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matching_pairs import SPECS, spec_and_sizes
 
-from carryover.nets.build import spec_of
 from carryover.nets.settings import ConvSettings, MlpSettings, ResNetSettings
+from carryover.nets.specs import spec_of
 from carryover.permute.colouring import colour_classes, neighbours
 
 NETS = {

@@ -58,7 +58,7 @@ def error_after_corrections(name):
     tied = next(tied for axes in pairs.spec.axes.values() if len(tied := [a.group for a in axes if a]) > 1)
     group, neighbour = tied[:2]
     draws, permutation = generator(0, "swaps"), identity(pairs.sizes)
-    for _ in range(1500):
+    for _ in range(500):
         cost = pairs.cost(group, permutation)
         permutation = swapped(permutation, neighbour, draws)
     cost = pairs.cost(group, permutation)
@@ -68,9 +68,9 @@ def error_after_corrections(name):
 
 @pytest.mark.parametrize("name", DEEP)
 def test_many_corrections_do_not_drift_in_fp32_for_they_come_to_an_end(name, monkeypatch):
-    assert error_after_corrections(name) < 3
+    assert error_after_corrections(name) < 5
     monkeypatch.setattr(module, "MAX_CORRECTIONS", 10**9)
-    assert error_after_corrections(name) > 3
+    assert error_after_corrections(name) > 7
 
 
 def multiplied(pairs, group, permutation, monkeypatch):
@@ -246,3 +246,23 @@ def test_a_gradient_that_has_overflowed_is_refused_with_the_name_of_its_group():
     pairs.append(target, source)
     with pytest.raises(ValueError, match=r"cost matrix of group 'a' is not finite.*diverged"):
         match(pairs, identity(pairs.sizes), generator(0, "order"), MatchingSettings())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@EVERY_SPEC
+def test_cost_matrices_stay_on_the_device_of_the_gradients_and_are_those_of_the_cpu(name, tmp_path):
+    spec, sizes = spec_and_sizes(name)
+    for file in (None, tmp_path / "gradients"):
+        pairs, on_cpu = Pairs(spec, sizes, torch.float64, file), pairs_of(name)
+        for target, source in sides(name, 3):
+            pairs.append(*({n: t.cuda() for n, t in side.items()} for side in (target, source)))
+        assert all(pairs.cost(group, identity(sizes)).is_cuda for group in sizes)
+        found, expected = (
+            match(each, identity(sizes), generator(0, "order"), MatchingSettings())
+            for each in (pairs, on_cpu)
+        )
+        assert all(
+            torch.equal(found.permutation[group], order) for group, order in expected.permutation.items()
+        )
+        assert found.objective == pytest.approx(expected.objective, rel=1e-12)

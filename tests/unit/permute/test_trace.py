@@ -12,8 +12,9 @@ from permuted_nets import NETS, NUM_CLASSES, any_batch, batch, made, renamed
 from torch import nn
 from torch.nn import functional as F
 
-from carryover.nets.build import build_net, spec_of
+from carryover.nets.build import build_net
 from carryover.nets.settings import ConvSettings, ResNetSettings
+from carryover.nets.specs import spec_of
 from carryover.permute.spec import Axes, Axis, PermutationSpec
 from carryover.permute.trace import trace_spec
 from carryover.permute.verify import verify_spec

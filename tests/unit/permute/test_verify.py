@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from permuted_nets import NETS, NUM_CLASSES, any_batch, batch, made
 from torch import nn
 
-from carryover.nets.build import build_net, spec_of
+from carryover.nets.build import build_net
 from carryover.nets.settings import MlpSettings
+from carryover.nets.specs import spec_of
 from carryover.permute.spec import Axis, PermutationSpec
 from carryover.permute.trace import trace_spec
 from carryover.permute.verify import check_spec, verify_spec

@@ -111,14 +111,14 @@ def test_standard_training_is_sgd_from_the_targets_start(net):
     for step in range(5):
         expected.descend(own.gradient(expected.parameters, batches_at(step)), 0.1)
         states.append(expected.parameters)
-    found = list(standard(own, start, batches_at, [0, 2, 5], lr=0.1, momentum=0.9))
+    found = list(standard(own, Descent(start, momentum=0.9), batches_at, [0, 2, 5], lr=0.1))
     assert all(same(one, states[count]) for one, count in zip(found, [0, 2, 5], strict=True))
     assert own.num_gradients == 10
 
 
 def test_standard_training_is_as_lazy_as_a_transfer():
     own = network("shallow")
-    points = standard(own, start_of("shallow", 2), batches_at, [2, 4], lr=0.1, momentum=0.9)
+    points = standard(own, Descent(start_of("shallow", 2), momentum=0.9), batches_at, [2, 4], lr=0.1)
     next(points)
     assert own.num_gradients == 2
 

@@ -17,7 +17,7 @@ from transfer_problems import (
 )
 
 from carryover.core.loop import Batches
-from carryover.nets.build import spec_of
+from carryover.nets.specs import spec_of
 from carryover.permute.permutation import permute
 from carryover.transfer.descent import Descent
 from carryover.transfer.methods import METHODS
