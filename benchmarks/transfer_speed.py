@@ -128,7 +128,7 @@ def plainly(problem: TransferProblem, *, like_ours: bool = False) -> Any:
     return published.Problem(
         gradients=published.Gradients(deepcopy(problem.network.net)),
         solver=published.Solver(
-            spec, sizes, classes, problem.matching.tolerance if like_ours else 0.0, settle=like_ours
+            spec, sizes, classes, problem.matching.tolerance if like_ours else 0.0, break_ties=like_ours
         ),
         source=[problem.source.point(t) for t in range(problem.source.num_steps + 1)],
         target=problem.target,

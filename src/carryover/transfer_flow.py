@@ -156,6 +156,8 @@ class TransferFlow:
         }
         for run in shown["continuations"]:
             self._add(shown["transfers"], self._setting("continuations", run, "transfer"))
+        for run in shown["landscapes"]:
+            self._add(shown["transfers"], self._setting("landscapes", run, "transfer"))
         for run in shown["ensembles"]:
             self._add(shown["continuations"], self._setting("ensembles", run, "continuation"))
         for run in shown["transfers"]:

@@ -133,7 +133,9 @@ def test_images_of_ones_own_need_a_study_and_no_code(copy):
 
 def test_a_study_plans_the_jobs_that_the_page_says(copy):
     page = PAGES / "write-a-study.md"
-    assert follow(page, copy.folder) == {f"studies/{name}.yaml" for name in ("narrow", "narrow.fast", "carried")}
+    assert follow(page, copy.folder) == {
+        f"studies/{name}.yaml" for name in ("narrow", "narrow.fast", "carried")
+    }
     promised = next(block.text for block in blocks(page) if "iterand_dense" in block.text)
     planned = copy.planned("--config", "study=narrow")
     planned.pop("all_figures")

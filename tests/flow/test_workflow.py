@@ -5,6 +5,8 @@ import json
 import pytest
 from workflow_copy import WorkflowCopy
 
+from carryover.workflow import load_workflow
+
 pytestmark = pytest.mark.xdist_group("workflow")  # one worker runs the tiny study once
 TINY = ("--config", "study=tiny")
 SEARCHES = 14
@@ -45,6 +47,22 @@ def test_every_figure_and_table_is_there(finished):
     assert (finished.folder / "results/tiny/iterand/claims.csv").stat().st_size > 0
 
 
+def test_every_figure_and_table_of_learning_transfer_is_there(finished):
+    flow = load_workflow({"study": "tiny"}, finished.folder).transfer
+    figures = finished.folder / "results/tiny/figures/transfer"
+    names = {*flow.section.figures, "theory", "claims"}
+    assert len(names) > 10
+    for kind in ("pdf", "png", "csv"):
+        assert {path.stem for path in figures.glob(f"*.{kind}")} == names - (
+            {"claims"} if kind == "csv" else set()
+        )
+    for table in ("table", "claims"):
+        assert len((finished.folder / f"results/tiny/transfer/{table}.csv").read_text().splitlines()) > 10
+    assert not [
+        path for path in (finished.folder / "results/tiny/.work").rglob("*") if path.suffix == ".safetensors"
+    ]
+
+
 def test_a_second_run_has_nothing_to_do(finished):
     assert "Nothing to be done" in finished.snakemake("--cores", "2", *TINY).stdout
 
@@ -68,12 +86,76 @@ def test_a_constant_of_the_masks_leaves_weight_training_and_theory_alone(editabl
     assert not {"iterand_dense", "iterand_theory", "prepare_digits"} & set(planned)
 
 
-def test_a_deleted_figure_is_one_job(finished):
-    pdf = finished.folder / "results/tiny/figures/iterand/fig1.pdf"
+TRANSFERS = {
+    "transfer_trajectory": 11,
+    "train_transferred": 4,
+    "transfer_landscape": 1,
+    "transfer_ensemble": 1,
+}
+SHOWN = {"transfer_figure", "transfer_table", "transfer_claims", "all_figures"}
+
+
+@pytest.mark.parametrize(
+    ("path", "before", "after", "more"),
+    [
+        (
+            "permute/matching.py",
+            "ROUNDING = 1e-12",
+            "ROUNDING = 1e-13",
+            {"transfer_cosine": 2, "transfer_synced": 1},
+        ),
+        (
+            "transfer/gmt.py",
+            "range(1, search.num_steps + 1)",
+            "range(1, 1 + search.num_steps)",
+            {"transfer_synced": 1},
+        ),
+        ("transfer/fixed.py", '"random permutation"', '"random permutations"', {}),
+    ],
+    ids=["matching", "gmt", "baselines"],
+)
+def test_a_change_of_a_transfer_re_runs_transfers_and_what_follows_but_no_training(
+    editable, path, before, after, more
+):
+    editable.edit(f"src/carryover/{path}", before, after)
+    planned = editable.planned(*TINY)
+    counts = {rule: count for rule, count in planned.items() if rule not in SHOWN}
+    assert counts == {**TRANSFERS, **more}
+    assert planned.keys() - counts.keys() == SHOWN
+
+
+def test_a_constant_of_weight_training_re_runs_trainings_and_all_that_comes_of_them(editable):
+    editable.edit("src/carryover/train/weights.py", "start == 0", "start <= 0")
+    planned = editable.planned(*TINY)
+    assert {rule: planned[rule] for rule in TRANSFERS} == TRANSFERS
+    assert (planned["train_net"], planned["transfer_cosine"], planned["transfer_synced"]) == (16, 2, 1)
+    assert "iterand_dense" in planned
+    assert not {"iterand_search", "iterand_popup", "transfer_theory", "prepare_digits"} & set(planned)
+
+
+def test_a_constant_of_iterand_leaves_learning_transfer_alone(editable):
+    editable.edit("src/carryover/sparse/randomize.py", "< prob", "< prob * 0.999")
+    assert not [rule for rule in editable.planned(*TINY) if rule.startswith(("transfer", "train"))]
+
+
+def test_a_further_pair_is_trained_and_transferred_alone(finished):
+    finished.edit("studies/tiny.yaml", "pairs: [1-2]", "pairs: [1-2, 3]")
+    planned = finished.planned(*TINY)
+    finished.edit("studies/tiny.yaml", "pairs: [1-2, 3]", "pairs: [1-2]")
+    # sources and targets of all trainings but the resnet's, which has one pair, as its transfer and the landscape
+    assert (planned["train_net"], planned["transfer_trajectory"], planned["train_transferred"]) == (14, 10, 4)
+    assert (planned["transfer_cosine"], planned["transfer_synced"], planned["transfer_ensemble"]) == (2, 1, 1)
+    assert "transfer_landscape" not in planned
+
+
+@pytest.mark.parametrize("paper", ["iterand", "transfer"])
+def test_a_deleted_figure_is_one_job(finished, paper):
+    figure = {"iterand": "iterand/fig1.pdf", "transfer": "transfer/fig5.pdf"}[paper]
+    pdf = finished.folder / "results/tiny/figures" / figure
     content = pdf.read_bytes()
     pdf.unlink()
-    assert finished.planned(*TINY) == {"iterand_figure": 1, "all_figures": 1}
-    done = finished.snakemake("--cores", "1", "results/tiny/figures/iterand/fig1.pdf", *TINY)
+    assert finished.planned(*TINY) == {f"{paper}_figure": 1, "all_figures": 1}
+    done = finished.snakemake("--cores", "1", f"results/tiny/figures/{figure}", *TINY)
     assert done.returncode == 0
     assert pdf.read_bytes() == content
 

@@ -26,7 +26,7 @@ def same(first, second):
 
 
 def solver_for(spec, sizes, **changes):
-    return published.Solver(spec, sizes, colour_classes(neighbours(spec, sizes)), settle=True, **changes)
+    return published.Solver(spec, sizes, colour_classes(neighbours(spec, sizes)), break_ties=True, **changes)
 
 
 @EVERY_SPEC

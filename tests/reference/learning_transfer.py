@@ -68,25 +68,13 @@ def objective(spec: PermutationSpec, permutation: Permutation, pairs: Sequence[P
     )
 
 
-def settled(cost: np.ndarray, order: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """Let units without gradient, which can be exchanged, stay where they are or take the lowest free place."""
-    idle_rows, idle_columns = ~cost.any(axis=1), ~cost.any(axis=0)
-    tied = [i for i in range(len(order)) if idle_rows[i] or idle_columns[order[i]]]
-    free = sorted(order[i] for i in tied)
-    order = order.copy()
-    for idle in (False, True):
-        moving = []
-        for i in tied:
-            if idle_rows[i] == idle:
-                if present[i] in free and (idle or idle_columns[present[i]]):
-                    order[i] = present[i]
-                    free.remove(present[i])
-                else:
-                    moving.append(i)
-        for i in moving:
-            order[i] = next(j for j in free if idle or idle_columns[j])
-            free.remove(order[i])
-    return order
+def preferences(cost: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """Break ties: by a hair, prefer units to stay where they are, and else what some fixed numbers choose."""
+    preferred = np.empty_like(cost)
+    for i in range(len(cost)):
+        for j in range(len(cost)):
+            preferred[i, j] = (i * (j * (5**0.5 - 1) / 2)) % 1 / 2 + (present[i] == j)
+    return 1e-12 * (np.abs(cost).max() or 1.0) * preferred
 
 
 @dataclass
@@ -99,8 +87,8 @@ class Solver:
     """What each sweep visits in random order; by the paper, the groups one by one."""
     tolerance: float = 0.0
     max_sweeps: int = 100
-    settle: bool = False
-    """Break ties between units without gradient by a rule, not as the assignment happens to return them."""
+    break_ties: bool = False
+    """Choose among best orders (units without gradient can be exchanged) by a rule, not as the assignment returns."""
     num_sweeps: list[int] = field(default_factory=list)
     """Sweeps of each search so far."""
 
@@ -121,10 +109,10 @@ class Solver:
     def improve_(self, permutation: Permutation, group: str, pairs: Sequence[Pair]) -> bool:
         """Give one group its best order, if that is better by more than the tolerance."""
         cost = cost_matrix(self.spec, group, permutation, pairs).double().cpu().numpy()
-        rows, order = linear_sum_assignment(cost, maximize=True)
-        old, new = cost[rows, permutation[group].numpy()].sum(), cost[rows, order].sum()
-        if self.settle:
-            order = settled(cost, order, permutation[group].numpy())
+        present = permutation[group].numpy()
+        ties = preferences(cost, present) if self.break_ties else 0.0
+        rows, order = linear_sum_assignment(cost + ties, maximize=True)
+        old, new = cost[rows, present].sum(), cost[rows, order].sum()
         if new - old > max(self.tolerance, 1e-12) * abs(old):
             permutation[group] = torch.from_numpy(order)
             return True

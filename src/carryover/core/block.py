@@ -12,6 +12,8 @@ from torch.nn.modules.conv import _ConvNd
 
 Tensors = dict[str, Tensor]
 Precision = Literal["fp32", "bf16"]
+MANY = 200_000
+"""Numbers in a net above which it is not trained in blocks, unless one asks for it."""
 
 
 def stack(states: Iterable[Tensors]) -> dict[str, Shaped[Tensor, "block *shape"]]:
@@ -34,19 +36,27 @@ def call(
     """Run every net of a block on its own batch.
 
     `net` gives the architecture only; `tensors` holds all of its parameters and buffers, stacked. Buffers
-    (batch-norm statistics) are updated in place. Convolutions of a block of one run without `vmap`, in the
-    memory format that CPUs and GPUs prefer; nets without any run the same way in every block, to the last bit.
+    (batch-norm statistics) are updated in place. A block of one runs without `vmap` if it has convolutions, in the
+    memory format that CPUs and GPUs prefer, or many weights; other nets run the same way in every block, to the
+    last bit.
     With `bf16` the matrix products run in bfloat16; autocast is entered anew at every call, since it keeps
     casts of parameters for as long as it lasts.
     """
     logits: Tensor
     with torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"):
-        if len(images) > 1 or not any(isinstance(module, _ConvNd) for module in net.modules()):
+        if len(images) > 1 or not _prefers_to_be_alone(net, tensors):
             logits = vmap(lambda own, x: functional_call(net, own, (x,)))(tensors, images)
         else:
             own = {name: tensor[0] for name, tensor in tensors.items()}
             logits = functional_call(net, own, (images[0].to(memory_format=torch.channels_last),))[None]
     return logits
+
+
+def _prefers_to_be_alone(net: nn.Module, tensors: Tensors) -> bool:
+    """Tell nets that `vmap` would slow down: of large matrices it returns transposed gradients, to be copied."""
+    if sum(tensor[0].numel() for tensor in tensors.values()) > MANY:
+        return True
+    return any(isinstance(module, _ConvNd) for module in net.modules())
 
 
 def cross_entropy(

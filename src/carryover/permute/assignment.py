@@ -1,6 +1,7 @@
 """The best order of one group's units: a linear sum assignment, with a rule for its ties."""
 
 from dataclasses import dataclass
+from math import sqrt
 
 import torch
 from jaxtyping import Float64, Int64
@@ -9,6 +10,8 @@ from torch import Tensor
 
 from carryover.permute.pairs import objective_of
 
+TIE = 1e-12
+"""What may break a tie, as a share of the largest entry of a cost matrix; more than rounding errors."""
 NEAR = 0.4
 """Share of the sum of the rows' highest entries at which a present order counts as near the best one (measured)."""
 NUM_EXCHANGES = 3
@@ -31,11 +34,28 @@ def assign(cost: Float64[Tensor, "n n"], present: Int64[Tensor, " n"]) -> Assign
 
     Source: learning transfer, sections 1.3 and 6.2.
     """
+    clear = cost + preferences(cost, present)
     before = objective_of(cost, present)
-    near = before > NEAR * cost.amax(1).sum().item()
-    priced = cost - prices(cost, present) if near else cost
-    best = torch.from_numpy(linear_sum_assignment(priced.numpy(), maximize=True)[1])
-    return Assignment(settled(best, present, cost), before, objective_of(cost, best) - before)
+    if before > NEAR * cost.amax(1).sum().item():
+        clear -= prices(clear, present)
+    best = torch.from_numpy(linear_sum_assignment(clear.numpy(), maximize=True)[1])
+    return Assignment(best, before, objective_of(cost, best) - before)
+
+
+def preferences(cost: Float64[Tensor, "n n"], present: Int64[Tensor, " n"]) -> Float64[Tensor, "n n"]:
+    """Prefer, by a hair, that units stay where they are, and else the order that some fixed numbers choose.
+
+    Units without gradient (of which ReLU makes many) can be exchanged, and which of the best orders a solver
+    returns then hangs on its rounding errors. With this it is the same from every solver and in every precision
+    that gives the same zeros, and no unit moves for nothing.
+
+    Departs: the published algorithm takes what its solver returns.
+    """
+    numbers = torch.arange(len(cost), dtype=cost.dtype)
+    # products with an irrational number are spread evenly over [0, 1), unlike for any two pairs of units
+    preferred = torch.outer(numbers, numbers * (sqrt(5) - 1) / 2).frac_().div_(2)
+    preferred[numbers.long(), present] += 1
+    return preferred.mul_(TIE * (cost.abs().amax().item() or 1.0))
 
 
 def prices(cost: Float64[Tensor, "n n"], present: Int64[Tensor, " n"]) -> Float64[Tensor, " n"]:
@@ -49,31 +69,3 @@ def prices(cost: Float64[Tensor, "n n"], present: Int64[Tensor, " n"]) -> Float6
     for _ in range(NUM_EXCHANGES):
         found = torch.maximum(found, (gains + found[present][:, None]).amax(0))
     return found
-
-
-def settled(
-    order: Int64[Tensor, " n"], present: Int64[Tensor, " n"], cost: Float64[Tensor, "n n"]
-) -> Int64[Tensor, " n"]:
-    """Break the ties of units without gradient: each that can stay stays, the others take the lowest free place.
-
-    A target unit without gradient has a row of zeros and may get any source unit; a source unit without gradient
-    has a column of zeros and may go to any target unit that gets one of its kind. Which of them a solver returns
-    hangs on rounding errors; this makes it the same for all, and moves as few as it can.
-
-    Departs: the published algorithm takes what its solver returns.
-    """
-    idle_rows, idle_columns = ~cost.any(1), ~cost.any(0)
-    tied = idle_rows | idle_columns[order]
-    free, order = order[tied].sort().values, order.clone()
-    # first those that need an idle source unit, then those that take any
-    for rows, fitting in (
-        (tied & ~idle_rows, idle_columns),
-        (tied & idle_rows, torch.ones_like(idle_columns)),
-    ):
-        staying = rows & fitting[present] & torch.isin(present, free)
-        moving = rows & ~staying
-        free = free[~torch.isin(free, present[staying])]
-        lowest = free[fitting[free]][: int(moving.sum())]
-        free = free[~torch.isin(free, lowest)]
-        order[staying], order[moving] = present[staying], lowest
-    return order

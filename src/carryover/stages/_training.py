@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from carryover.core.block import Tensors
+from carryover.core.block import MANY, Tensors
 from carryover.core.config import parse
 from carryover.core.evaluate import Evaluation, SplitBatches
 from carryover.core.journal import Journal, Row
@@ -31,7 +31,7 @@ from carryover.stages._cli import pick_device, seeds_of, set_threads, stage_pars
 from carryover.train.settings import Training
 
 RunT = TypeVar("RunT", bound=Training)
-STACKED_WEIGHTS = {"mlp": 200_000, "conv": 40_000}
+STACKED_WEIGHTS = {"mlp": MANY, "conv": 40_000}
 """Nets of these kinds up to this many weights train faster stacked on a CPU (benchmarks/stack.py)."""
 
 

@@ -83,14 +83,16 @@ class Case:
         found = [r["value"] for r in rows if (r["split"], r["step"], r["metric"]) == wanted]
         return float(str(found[0])) if found else -1.0
 
-    def reported(self, method: str, selected: Transferred, last: Transferred) -> Iterator[Row]:
-        """Measure the selected step and the last one on the test images, which nothing is selected by."""
-        for moved in {each.step: each for each in (selected, last)}.values():
-            if self.along != "test":
-                yield from self._measured(method, moved.step, moved.parameters, ["test"])
+    def reported(self, method: str, moved: Transferred, buffers: Tensors) -> Iterator[Row]:
+        """Measure a step that counts on the test images, which nothing is selected by."""
+        if self.along != "test":
+            for split, metric, value in self.setting.evaluated(moved.parameters, buffers, ["test"]):
+                yield row(self.pair, method, split, moved.step, metric, value)
 
     def rebuilt(self, parameters: Tensors) -> Tensors:
-        """Rebuild the batch-norm statistics of a net."""
+        """Rebuild the batch-norm statistics of a net, if the run wants that."""
+        if not self.run.statistics_batches:
+            return self.setting.network.buffers
         return self.setting.network.statistics(parameters, self.statistics(0))
 
     @property

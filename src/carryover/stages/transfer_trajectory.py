@@ -110,13 +110,14 @@ def carry(case: Case, method: str, resume: Resume, spill: Path) -> Carried:
             selected = moved
         began = time.perf_counter()
     assert selected is not None
-    carried.rows += [
-        row(case.pair, method, "none", selected.step, "best", 1.0),
-        *case.reported(method, selected, moved),
-    ]
-    for name, net in (("selected", selected), ("last", moved)):
-        whole = {**net.parameters, **case.rebuilt(net.parameters)}
-        carried.tensors |= {f"{name}/{key}": tensor.cpu() for key, tensor in whole.items()}
+    carried.rows.append(row(case.pair, method, "none", selected.step, "best", 1.0))
+    named = [("selected", selected), ("last", moved)]
+    for net in {own.step: own for _, own in named}.values():
+        buffers = case.rebuilt(net.parameters)
+        carried.rows += case.reported(method, net, buffers)
+        for name in (name for name, own in named if own.step == net.step):
+            whole = {**net.parameters, **buffers}
+            carried.tensors |= {f"{name}/{key}": tensor.cpu() for key, tensor in whole.items()}
     carried.tensors |= {f"permutation/{group}": own for group, own in moved.permutations[-1].items()}
     resume.save(moved.step + 1, carried.tensors, carried.notes(moved.step + 1))
     return carried

@@ -60,8 +60,8 @@ class TransferRun(Settings):
     """Images of a mini-batch of the matched gradients."""
     num_batches: Count = 1
     """Mini-batches whose gradients are averaged."""
-    statistics_batches: Count = 20
-    """Mini-batches from which batch-norm statistics are rebuilt [B' / batch_size]."""
+    statistics_batches: Annotated[int, Field(ge=0)] = 20
+    """Mini-batches from which batch-norm statistics are rebuilt [B' / batch_size]; 0 leaves them as they begin."""
     augmentation: Literal["training", "none"] = "training"
     """Augment the images of the matching as the source's training does, or not at all."""
     matching: MatchingSettings = MatchingSettings()

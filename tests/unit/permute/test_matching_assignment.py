@@ -9,7 +9,7 @@ from scipy.optimize import linear_sum_assignment
 
 from carryover.core.rng import generator
 from carryover.permute import assignment
-from carryover.permute.assignment import assign, prices, settled
+from carryover.permute.assignment import assign, preferences, prices
 from carryover.permute.pairs import objective_of
 
 CASES = {"units": st.integers(1, 7), "idle": st.integers(0, 3), "seed": st.integers(0, 10**6)}
@@ -39,24 +39,32 @@ def test_no_order_is_better_than_the_assigned_one(units, idle, seed):
 
 @settings(max_examples=60, deadline=None)
 @given(**CASES)
-def test_ties_are_settled_by_one_rule_whatever_the_solver_returns(units, idle, seed):
-    """Rows of the matrix in another order make the solver return another order of units without gradient."""
+def test_among_many_best_orders_every_solver_finds_the_same_one(units, idle, seed):
+    """Rows and columns in another order make another solver: without preferences it returns another best order."""
     cost, present = case(units, idle, seed)
-    best = torch.from_numpy(linear_sum_assignment(cost.numpy(), maximize=True)[1])
-    expected = published.settled(cost.numpy(), best.numpy(), present.numpy())
+    clear = cost + preferences(cost, present)
     for shuffle in range(4):
-        rows = torch.randperm(units, generator=generator(seed, "shuffle", shuffle))
-        other = torch.empty_like(best)
-        other[rows] = torch.from_numpy(linear_sum_assignment(cost[rows].numpy(), maximize=True)[1])
-        assert settled(other, present, cost).tolist() == expected.tolist()
+        rows, columns = (
+            torch.randperm(units, generator=generator(seed, shuffle, axis)) for axis in ("r", "c")
+        )
+        other = torch.empty(units, dtype=torch.int64)
+        found = linear_sum_assignment(clear[rows][:, columns].numpy(), maximize=True)[1]
+        other[rows] = columns[torch.from_numpy(found)]
+        assert assign(cost, present).order.tolist() == other.tolist()
+
+
+@pytest.mark.parametrize("units", [1, 2, 7, 40])
+def test_preferences_are_those_of_the_published_algorithm_with_ties_broken(units):
+    cost, present = case(units, 0, 0)
+    expected = torch.from_numpy(published.preferences(cost.numpy(), present.numpy()))
+    assert torch.allclose(preferences(cost, present), expected, rtol=1e-9, atol=1e-18)
 
 
 def test_units_without_gradient_stay_where_they_are_if_they_can():
     cost = torch.zeros(5, 5, dtype=torch.float64)
     cost[:2, :2] = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
     assert assign(cost, torch.tensor([0, 1, 4, 3, 2])).order.tolist() == [1, 0, 4, 3, 2]
-    # source unit 0, without gradient, is in the place of a unit that has one; what it leaves is the lowest free
-    assert assign(cost, torch.tensor([4, 1, 0, 3, 2])).order.tolist() == [1, 0, 4, 3, 2]
+    assert assign(cost, torch.tensor([4, 1, 2, 3, 0])).order[:4].tolist() == [1, 0, 2, 3]
 
 
 def test_without_any_gradient_every_unit_stays():
@@ -65,12 +73,9 @@ def test_without_any_gradient_every_unit_stays():
     assert (found.order.tolist(), found.gain) == (present.tolist(), 0.0)
 
 
-def test_a_unit_with_gradient_takes_none_of_its_kind_in_exchange_for_one_without():
-    """It loses by every other unit and gets one without gradient; that it kept its present one would cost."""
-    cost = torch.tensor([[1.0, -1.0, 0.0], [2.0, -2.0, 0.0], [0.0, 0.0, 0.0]], dtype=torch.float64)
-    found = assign(cost, torch.tensor([0, 1, 2]))
-    assert found.order.tolist() == [2, 0, 1]
-    assert found.gain == 2.0 - (1.0 - 2.0)
+def test_preferences_decide_over_less_than_any_gradient_that_fp64_tells_from_none():
+    cost = torch.diag(torch.tensor([1.0, 1e-10, 1e-10], dtype=torch.float64))
+    assert assign(cost, torch.tensor([0, 2, 1])).order.tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize("seed", range(3))
