@@ -94,7 +94,7 @@ def main() -> None:
         whole = round(found["model"] * (POINTS[1] + 1) / 1e6)
     told = [
         "A net 784-1024-1024-10 along recorded points, 64 images, each way in a process of its own (peak resident",
-        f"memory, Python and torch included). All 61 points together would be {whole} MB. The goal: the rest is at most",
+        f"memory, Python and torch included). All 61 points would be {whole} MB. The goal: the rest is at most",
         "1.3 times that of 5 points. Gradients in a file are mapped, so that their pages count as resident for as long",
         "as nothing else wants the memory; they are not subtracted.",
     ]

@@ -27,32 +27,18 @@ LAST: dict[str, tuple[Cell, ...]] = {
     "actual": ((0.633, None), (0.709, None), (0.938, None), (0.651, 0.18), (0.686, 0.064)),
 }
 """Accuracy at the last step, by run, in the order of METHODS."""
+NETS: dict[str, dict[str, Cell]] = {
+    "one64": {"naive": (0.91, None), "gmt": (0.940, None), "fgmt": (0.926, None), "oracle": (0.940, None)},
+    "one256": {"naive": (0.81, None), "gmt": (0.949, None), "fgmt": (0.947, None), "oracle": (0.951, None)},
+    "one1024": {"naive": (0.44, None), "gmt": (0.910, None), "fgmt": (0.923, None), "oracle": (0.960, None)},
+    "linear1024": {"gmt": (0.737, 0.14), "fgmt": (0.824, 0.06), "oracle": (0.952, None)},
+}
 HIDDEN: dict[str, dict[str, Cell]] = {
-    f"hidden-hidden-{net}": dict(row)
-    for net, row in {
-        "one64": {
-            "naive": (0.91, None),
-            "gmt": (0.940, None),
-            "fgmt": (0.926, None),
-            "oracle": (0.940, None),
-        },
-        "one256": {
-            "naive": (0.81, None),
-            "gmt": (0.949, None),
-            "fgmt": (0.947, None),
-            "oracle": (0.951, None),
-        },
-        "one1024": {
-            "naive": (0.44, None),
-            "gmt": (0.910, None),
-            "fgmt": (0.923, None),
-            "oracle": (0.960, None),
-        },
-        "linear1024": {"gmt": (0.737, 0.14), "fgmt": (0.824, 0.06), "oracle": (0.952, None)},
-    }.items()
-} | {"hidden-once": {"gmt": (0.923, None)}}
+    **{f"hidden-hidden-{net}": row for net, row in NETS.items()},
+    "hidden-once": {"gmt": (0.923, None)},
+}
 """One hidden layer, T = 5 (`hidden-once`: T = 1)."""
-BARRIERS = {
+BARRIERS: dict[str, tuple[float, ...]] = {
     "naive": (0.00, 0.15, 0.36),
     "random": (0.00, 0.17, 0.35),
     "oracle": (0.00, 0.00, 0.02),
@@ -60,7 +46,7 @@ BARRIERS = {
     "fgmt": (0.00, 0.04, 0.09),
 }
 """Loss barriers in nats: permuted source and X, X and trained target, permuted source and trained target."""
-CONTINUED = {
+CONTINUED: dict[str, tuple[float, ...]] = {
     "target": (0.09, 0.77, 0.87, 0.94),
     "naive": (0.63, 0.93, 0.95, 0.96),
     "gmt": (0.942, 0.951, 0.961, 0.962),
@@ -68,7 +54,12 @@ CONTINUED = {
     "oracle": (0.938, 0.949, 0.959, 0.961),
 }
 """Accuracy after 0, 1, 2 and 5 epochs of training after transfer; `target` is training from its own start."""
-COSINES = {8: (0.04, 0.30), 32: (0.10, 0.56), 128: (0.09, 0.62), 512: (0.09, 0.64)}
+COSINES: dict[int, tuple[float, ...]] = {
+    8: (0.04, 0.30),
+    32: (0.10, 0.56),
+    128: (0.09, 0.62),
+    512: (0.09, 0.64),
+}
 """Mean cosine of increments by width: identity, permuted."""
 BEST = {"naive": 0.38, "random": 0.36, "gmt": 0.83, "fgmt": 0.91, "oracle": 0.97}
 """Best step of the fine-tuned scenario."""

@@ -72,14 +72,9 @@ class _Reader:
     def _check(self, entry: Entry) -> None:
         """Note what no single setting can tell: runs that do not fit together."""
         settings: Any = entry.settings
+        self._pairs(entry)
         if isinstance(settings, NetTraining) and settings.start is not None:
-            place = (*entry.where, "start")
-            if self.known(place, settings.start, "trainings"):
-                before: Any = self.runs["trainings"][settings.start].settings
-                if before.net != settings.net:
-                    self.problems.add(
-                        place, f"{settings.start} trains another net: start from one with the same"
-                    )
+            self._check_start(entry, settings)
         if isinstance(settings, TransferRun):
             self._check_transfer(entry, settings)
         if isinstance(settings, ContinuationRun):
@@ -99,6 +94,23 @@ class _Reader:
             # an ensemble has the pairs of its continuation, all of them
             if named is not None and named in self.runs[kind] and self.kind != "ensembles":
                 self._check_pairs(entry, key, self.runs[kind][named])
+
+    def _check_start(self, entry: Entry, settings: NetTraining) -> None:
+        place, trainings = (*entry.where, "start"), self.runs["trainings"]
+        if not self.known(place, settings.start, "trainings"):
+            return
+        before: Any = trainings[str(settings.start)].settings
+        if before.net != settings.net:
+            self.problems.add(place, f"{settings.start} trains another net: start from one with the same")
+        passed: set[str] = set()
+        start: Any = settings.start
+        while start in trainings and start not in passed:
+            passed.add(start)
+            start = trainings[start].settings.start  # type: ignore[attr-defined]
+        if entry.name in passed:
+            self.problems.add(
+                place, f"{entry.name} would start from its own end: start from another training"
+            )
 
     def _check_transfer(self, entry: Entry, settings: TransferRun) -> None:
         source: Any = self.runs["trainings"][settings.training].settings
@@ -138,13 +150,18 @@ class _Reader:
             )
 
     def _pairs(self, entry: Entry) -> list[int]:
+        place: Path = (*entry.where, "pairs") if "pairs" in entry.beside else ("transfer", "pairs")
         raw = entry.beside.get("pairs", _mapping(self.study.get("transfer")).get("pairs"))
         blocks = raw if isinstance(raw, list) else []
         try:
-            return [pair for block in blocks for pair in pairs_of(f"pairs{block}")]
+            pairs = [pair for block in blocks for pair in pairs_of(f"pairs{block}")]
         except ValueError:
-            self.problems.add((*entry.where, "pairs"), f"blocks of pairs are written 1 or 1-3: got {blocks}")
+            self.problems.add(place, f"blocks of pairs are written 1 or 1-3: got {blocks}")
             return []
+        twice = sorted(pair for pair in set(pairs) if pairs.count(pair) > 1)
+        if twice:
+            self.problems.add(place, f"pair {twice[0]} is in two blocks: leave it in one of them")
+        return pairs
 
 
 def read_transfer(

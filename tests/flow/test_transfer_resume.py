@@ -72,7 +72,7 @@ def test_three_kills_at_random_moments_change_no_byte(lab, whole):
     for _ in range(3):
         process = subprocess.Popen(command(lab, kind, "kills"))
         first_save(lab, "kills", process)
-        time.sleep(moments.uniform(0.0, 0.3))
+        time.sleep(moments.uniform(0.0, 0.15))
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL, "the stage was over before it could be killed"
     assert not results(lab.block(kind, "kills", "pairs1")), "no half-finished output"

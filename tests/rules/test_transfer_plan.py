@@ -33,7 +33,9 @@ def flow(copy):
 def command(said, kind, run, block):
     """Pick the command that makes a block."""
     stage, metrics = KINDS[kind].stage, f"{PLACE}/{kind}/{run}/{block}/metrics.csv"
-    (found,) = (line for line in said.splitlines() if f"stages.{stage} " in line and f"--metrics {metrics} " in line)
+    (found,) = (
+        line for line in said.splitlines() if f"stages.{stage} " in line and f"--metrics {metrics} " in line
+    )
     return found
 
 

@@ -147,8 +147,19 @@ def test_a_continuation_trains_what_its_transfer_ends_on(tmp_path):
             {"training": "wide-mlp16", "trajectory": "actual"},
             "wide-mlp16 records its ends only",
         ),
+        ("trainings", "base", {"start": "base"}, "base.start: base would start from its own end"),
+        ("trainings", "base", {"start": "tuned"}, "base.start: base would start from its own end"),
+        ("trainings", "base", {"pairs": ["1-2", 2, 3]}, "base.pairs: pair 2 is in two blocks"),
+        ("trainings", "base", {"pairs": ["2-1", 3]}, "base.pairs: blocks of pairs are written 1 or 1-3"),
+        (
+            "transfers",
+            "tuned",
+            {"target_training": "wide-mlp16", "trajectory": "actual", "oracle": "first"},
+            "tuned.oracle: the first gap of the target is that of the source only if both record the same points",
+        ),
         ("continuations", "main", {"methods": ["fgmt"]}, "'fgmt' is no method of main-steps5"),
-        ("landscapes", "main", {"continued": "naive"}, "'naive' is no method of main"),
+        ("landscapes", "main", {"continued": "naive"}, "main.continued: 'naive' is no method of main"),
+        ("landscapes", "main", {"map": True}, "main.map: 'oracle' is no method of main-steps5"),
         (
             "figures",
             "fig5",
@@ -159,6 +170,21 @@ def test_a_continuation_trains_what_its_transfer_ends_on(tmp_path):
 )
 def test_what_does_not_fit_together_is_told_with_its_place(tmp_path, kind, entry, change, told):
     assert told in refusal(tmp_path, lambda section: section[kind][entry].update(change))
+
+
+def test_a_pair_in_two_blocks_of_the_whole_section_is_told_once(tmp_path):
+    text = refusal(tmp_path, lambda section: section.update(pairs=["1-2", "2-3"]))
+    assert "1 problem in the settings" in text
+    assert "transfer.pairs: pair 2 is in two blocks: leave it in one of them" in text
+
+
+def test_an_ensemble_has_the_pairs_of_its_continuation(tmp_path):
+    def fewer(section):
+        section["continuations"]["main"].update(pairs=["1-2"])
+        section["landscapes"]["main"].update(pairs=["1-2"])
+
+    needs = load(tmp_path, fewer).needs("ensembles", "all", "all")
+    assert needs["continuation"] == [f"{PLACE}/continuations/main/pairs1-2/manifest.json"]
 
 
 def test_what_builds_on_an_unsound_run_is_not_told_again(tmp_path):

@@ -62,3 +62,33 @@ def results_of_figure(wildcards):
 
 def spec_of_figure(wildcards):
     return flow.figure_spec(wildcards.figure)
+
+
+# The same for learning transfer, where a helper is made for each kind of run.
+
+
+def need(kind, part):
+    """Manifests of other runs that a block reads in one part."""
+    return lambda wildcards: flow.transfer.needs(kind, wildcards.run, wildcards.block)[part]
+
+
+def images_of(kind):
+    return lambda wildcards: flow.images(flow.transfer.dataset(kind, wildcards.run))
+
+
+def spec_of(kind):
+    return lambda wildcards: flow.transfer.spec(kind, wildcards.run)
+
+
+def job_of(kind, key):
+    return lambda wildcards: getattr(flow.transfer.job(kind, wildcards.run), key)
+
+
+def memory_of(kind):
+    return lambda wildcards, attempt: int(
+        flow.transfer.job(kind, wildcards.run).mem_mb * 1.5 ** (attempt - 1)
+    )
+
+
+def gpus_of(kind):
+    return lambda wildcards: flow.transfer.gpus(kind, wildcards.run)

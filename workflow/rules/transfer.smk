@@ -1,33 +1,5 @@
 # Learning transfer: one rule for each kind of run. What a block reads of other runs is `flow.transfer.needs`.
 
-
-def need(kind, part):
-    """Manifests of other runs that a block reads in one part."""
-    return lambda wildcards: flow.transfer.needs(kind, wildcards.run, wildcards.block)[part]
-
-
-def images_of(kind):
-    return lambda wildcards: flow.images(flow.transfer.dataset(kind, wildcards.run))
-
-
-def spec_of(kind):
-    return lambda wildcards: flow.transfer.spec(kind, wildcards.run)
-
-
-def job_of(kind, key):
-    return lambda wildcards: getattr(flow.transfer.job(kind, wildcards.run), key)
-
-
-def memory_of(kind):
-    return lambda wildcards, attempt: int(
-        flow.transfer.job(kind, wildcards.run).mem_mb * 1.5 ** (attempt - 1)
-    )
-
-
-def gpus_of(kind):
-    return lambda wildcards: flow.transfer.gpus(kind, wildcards.run)
-
-
 # kind -> what it reads of other runs, and what it writes beside metrics and manifest
 PARTS = {
     "trainings": (["start"], {"trajectory": directory}),
@@ -47,14 +19,12 @@ for kind, (parts, extra) in PARTS.items() if flow.transfer else ():
         name:
             KINDS[kind].stage
         input:
-            images=images_of(kind),
             **{part: need(kind, part) for part in parts},
+            images=images_of(kind),
         output:
+            **{name: mark(f"{PLACE}{kind}/{{run}}/{{block}}/{FILES[name]}") for name, mark in extra.items()},
             metrics=f"{PLACE}{kind}/{{run}}/{{block}}/metrics.csv",
             manifest=f"{PLACE}{kind}/{{run}}/{{block}}/manifest.json",
-            **{
-                name: mark(f"{PLACE}{kind}/{{run}}/{{block}}/{FILES[name]}") for name, mark in extra.items()
-            },
         log:
             f"{PLACE}{kind}/{{run}}/{{block}}/log.txt",
         wildcard_constraints:

@@ -23,7 +23,9 @@ class AdamW:
     def state(self) -> dict[str, Tensor]:
         """Name the tensors to save with the training."""
         kinds = {"mean": self.means, "square": self.squares}
-        return {f"{kind}/{name}": t for kind, own in kinds.items() for name, t in own.items()} | {"count": self.count}
+        return {f"{kind}/{name}": t for kind, own in kinds.items() for name, t in own.items()} | {
+            "count": self.count
+        }
 
     def descend(self, lr: float, losses: Float[Tensor, " block"]) -> Float[Tensor, " block"]:
         """Take one step for every net of a block; the losses stay on the device."""
@@ -35,7 +37,9 @@ class AdamW:
                 list(self.means.values()),
                 list(self.squares.values()),
                 [],
-                [self.count.max() for _ in self.tensors],  # torch counts each of them up; a diverged net's is zero
+                [
+                    self.count.max() for _ in self.tensors
+                ],  # torch counts each of them up; a diverged net's is zero
                 decoupled_weight_decay=True,
                 amsgrad=False,
                 beta1=self.beta1,

@@ -301,6 +301,14 @@ def test_batch_norm_statistics_are_rebuilt_for_every_net_that_is_measured_or_kep
     assert stale["loss"][0] != pytest.approx(found["loss"][0], rel=1e-3)
 
 
+def test_statistics_of_no_batches_are_those_of_a_new_net(tmp_path):
+    lab = Laboratory(tmp_path, net=BN)
+    lab.train(epochs=1, record="ends")
+    block = lab.transfer("pairs1", steps=1, methods=["naive"], statistics_batches=0)
+    whole, fresh = nets(block, "1/naive/last/"), lab.network().buffers
+    assert all(torch.equal(whole[name], own) for name, own in fresh.items())
+
+
 def test_the_manifest_tells_how_long_each_method_took(block):
     seconds = record(block)["seconds"]
     assert set(seconds) == {f"{pair}/{method}" for pair in (1, 2) for method in EVERY_METHOD}
