@@ -195,9 +195,12 @@ def record(block: Path) -> dict[str, object]:
     return json.loads((block / "manifest.json").read_text())["record"]
 
 
-def stopped(attempt: Callable[[], Path]) -> Path | None:
-    """Make an attempt of a stage; None when it was stopped."""
-    try:
-        return attempt()
-    except OutOfTime:
-        return None
+def attempts(attempt: Callable[[], Path], most: int = 100) -> int:
+    """Make attempts of a stage until one is not stopped, and count them; there must be no more than `most`."""
+    for number in range(1, most + 1):
+        try:
+            attempt()
+        except OutOfTime:
+            continue
+        return number
+    raise AssertionError(f"still not over after {most} attempts")

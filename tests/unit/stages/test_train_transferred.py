@@ -1,6 +1,6 @@
 import pytest
 import torch
-from transfer_stages import BN, Laboratory, metrics, nets, results, stopped, values
+from transfer_stages import BN, Laboratory, attempts, metrics, nets, results, values
 
 from carryover.io.manifest import read_manifest
 from carryover.io.workdir import WorkDir
@@ -121,11 +121,9 @@ def test_a_training_that_is_interrupted_after_every_step_leaves_the_same_bytes(l
         return lab.continued("pairs1-2", f"stopped-{stack}", extra=("--save-every", "0"), stack=stack)
 
     monkeypatch.setattr(WorkDir, "why_stop", lambda self, save_takes: "no time at all")
-    attempts = 1
-    while stopped(train) is None:
-        attempts += 1
+    count = attempts(train)
     num_groups = 1 if stack == "always" else 2 * len(METHODS)
-    assert attempts == 1 + num_groups * 2 * EPOCH_STEPS
+    assert count == 1 + num_groups * 2 * EPOCH_STEPS
     interrupted = results(lab.block("continuations", f"stopped-{stack}", "pairs1-2"))
     monkeypatch.undo()
     assert results(train()) == interrupted

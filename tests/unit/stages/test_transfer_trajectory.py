@@ -1,7 +1,7 @@
 import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
-from transfer_stages import BN, Laboratory, metrics, nets, record, results, stopped, values
+from transfer_stages import BN, Laboratory, attempts, metrics, nets, record, results, values
 
 from carryover.core.evaluate import evaluate
 from carryover.data.batches import Normaliser, evaluation_batches
@@ -420,17 +420,20 @@ def test_a_transfer_that_is_interrupted_after_every_step_leaves_the_same_bytes(
 ):
     methods = ("naive", "gmt", "fgmt")
     changes = {"methods": methods, **changes}
-    attempts = 1
-    while (block := stopped(lambda: lab.transfer("pairs1", name, **changes))) is None:
-        attempts += 1
-        assert not (lab.block("transfers", name, "pairs1") / "manifest.json").exists()
+    block = lab.block("transfers", name, "pairs1")
+
+    def attempt():
+        assert not (block / "manifest.json").exists()
         assert not list(lab.folder.rglob("gradients-*"))
+        return lab.transfer("pairs1", name, **changes)
+
+    count = attempts(attempt)
     interrupted = results(block)
     num_steps = changes.get("steps", 3)
     num_gradients = num_steps + num_steps * (num_steps + 1) // 2
     # after each point of the source, each gradient of the control, each step of a method, and once after its end
     expected = (num_steps + 1) + (num_gradients + 1) + len(methods) * (num_steps + 1)
-    assert record(block)["attempt"] == attempts == expected + 1
+    assert record(block)["attempt"] == count == expected + 1
     assert not list((lab.folder / "work" / name).rglob("step-*")), "nothing is left of the attempts"
     monkeypatch.undo()
     assert results(lab.transfer("pairs1", name, **changes)) == interrupted
@@ -443,6 +446,5 @@ def test_what_an_earlier_attempt_has_finished_is_not_computed_again(lab, impatie
         monkeypatch.setitem(
             transfer_trajectory.METHODS, name, lambda problem, n=name, m=method: asked.append(n) or m(problem)
         )
-    while stopped(lambda: lab.transfer("pairs1", "once", methods=["fgmt", "naive"], steps=1)) is None:
-        pass
+    attempts(lambda: lab.transfer("pairs1", "once", methods=["fgmt", "naive"], steps=1))
     assert asked == ["fgmt", "fgmt", "naive", "naive"]
