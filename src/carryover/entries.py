@@ -8,7 +8,7 @@ from typing import Any, get_origin
 from pydantic import TypeAdapter, ValidationError
 
 from carryover.core.config import Settings
-from carryover.problems import Path, Problems, explain, members, nearest
+from carryover.problems import Path, Problems, explain, mapping, members, nearest
 
 MAX_NAME = 60
 COMMON = ("recipe", "pairs", "job")
@@ -40,14 +40,14 @@ def read_entries(
     returned.
     """
     runs: dict[str, Entry] = {}
-    recipes = _mapping(raw.get("recipes"))
-    for name, given in _mapping(raw.get(str(place[-1]))).items():
+    recipes = mapping(raw.get("recipes"))
+    for name, given in mapping(raw.get(str(place[-1]))).items():
         where: Path = (*place, name)
-        entry = _mapping(given)
+        entry = mapping(given)
         recipe = entry.get("recipe")
         if recipe is not None and not problems.reference((*where, "recipe"), recipe, "recipe", recipes):
             continue
-        base = {k: v for k, v in _mapping(recipes.get(str(recipe))).items() if k in model.model_fields}
+        base = {k: v for k, v in mapping(recipes.get(str(recipe))).items() if k in model.model_fields}
         for suffix, own in _points({k: v for k, v in entry.items() if k not in COMMON}, model):
             full = "-".join([str(name), *suffix])
             values = complete({**base, **own}, where)
@@ -97,7 +97,3 @@ def _checked(
             )
             problems.add((*where, *detail["loc"]), text)
         return None
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

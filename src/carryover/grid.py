@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 
 from carryover.core.config import canonical
 from carryover.iterand.settings import METHODS
-from carryover.problems import Path, Problems, explain, nearest
+from carryover.problems import Path, Problems, explain, mapping, nearest
 from carryover.train.settings import Training
 
 MAX_NAME = 80
@@ -67,15 +67,15 @@ def expand(
     expanded. Runs that several grids share are one run; two runs with one name or one run with two names are
     problems.
     """
-    section = _mapping(study.get("iterand"))
+    section = mapping(study.get("iterand"))
     _check_settings(section, problems)
     runs: dict[str, Run] = {}
     names: dict[str, str] = {}
     members: dict[str, list[str]] = {}
-    for grid_name, grid in _mapping(section.get("grids")).items():
+    for grid_name, grid in mapping(section.get("grids")).items():
         where: Path = ("iterand", "grids", grid_name)
         members[grid_name] = []
-        for point in _points(_mapping(grid), where):
+        for point in _points(mapping(grid), where):
             run = _run_of(point, study, precision, where, problems)
             if run is not None:
                 _enter(run, runs, names, where, problems)
@@ -84,17 +84,13 @@ def expand(
     return runs, members
 
 
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
 def _points(grid: Mapping[str, Any], where: Path) -> Iterator[_Point]:
     """Walk the combinations of a grid: (product x zip - exclude) + include."""
-    axes = {k: v for k, v in _mapping(grid.get("product")).items() if isinstance(v, list)}
-    together = {k: v for k, v in _mapping(grid.get("zip")).items() if isinstance(v, list)}
+    axes = {k: v for k, v in mapping(grid.get("product")).items() if isinstance(v, list)}
+    together = {k: v for k, v in mapping(grid.get("zip")).items() if isinstance(v, list)}
     shared = {"recipe": grid["recipe"]} if grid.get("recipe") is not None else {}
     origin: dict[str, Path] = {"recipe": (*where, "recipe")}
-    excluded = [_mapping(e) for e in grid.get("exclude") or [] if _mapping(e)]
+    excluded = [mapping(e) for e in grid.get("exclude") or [] if mapping(e)]
     rows = range(min(map(len, together.values()))) if together else range(1)
     for row in rows if axes or together else ():
         for chosen in product(*(range(len(v)) for v in axes.values())):
@@ -106,19 +102,19 @@ def _points(grid: Mapping[str, Any], where: Path) -> Iterator[_Point]:
                 yield _Point(values, origins)
     for index, extra in enumerate(grid.get("include") or []):
         place = (*where, "include", index)
-        yield _Point({**shared, **_mapping(extra)}, {**origin, **{k: (*place, k) for k in _mapping(extra)}})
+        yield _Point({**shared, **mapping(extra)}, {**origin, **{k: (*place, k) for k in mapping(extra)}})
 
 
 def _run_of(
     point: _Point, study: Mapping[str, Any], precision: str, where: Path, problems: Problems
 ) -> Run | None:
     """Make one run, or note why it cannot be: each problem at the place where the person wrote the value."""
-    section = _mapping(study.get("iterand"))
+    section = mapping(study.get("iterand"))
     if not _references_hold(point, study, where, problems):
         return None
     dataset, net, arm, recipe = (str(point.values.get(axis, "")) for axis in AXES)
-    recipe_settings = _mapping(_mapping(section.get("recipes")).get(recipe))
-    arm_settings = _mapping(_mapping(section.get("arms")).get(arm))
+    recipe_settings = mapping(mapping(section.get("recipes")).get(recipe))
+    arm_settings = mapping(mapping(section.get("arms")).get(arm))
     method = arm_settings.get("method")
     if method not in METHODS:
         return None  # noted with the arm
@@ -132,7 +128,7 @@ def _run_of(
         **{k: ("iterand", "arms", arm, k) for k in arm_settings},
         **point.origins,
     }
-    place = {"dataset": dataset, "net": _mapping(study.get("nets"))[net]}
+    place = {"dataset": dataset, "net": mapping(study.get("nets"))[net]}
     try:
         model = METHODS[method].model_validate({**base, **own, **place})
     except ValidationError as error:
@@ -146,12 +142,12 @@ def _run_of(
 
 
 def _references_hold(point: _Point, study: Mapping[str, Any], where: Path, problems: Problems) -> bool:
-    section = _mapping(study.get("iterand"))
+    section = mapping(study.get("iterand"))
     known = {
-        "dataset": _mapping(study.get("datasets")),
-        "net": _mapping(study.get("nets")),
-        "arm": _mapping(section.get("arms")),
-        "recipe": _mapping(section.get("recipes")),
+        "dataset": mapping(study.get("datasets")),
+        "net": mapping(study.get("nets")),
+        "arm": mapping(section.get("arms")),
+        "recipe": mapping(section.get("recipes")),
     }
     sound = True
     for axis, names in known.items():
@@ -224,23 +220,23 @@ def _check_settings(section: Mapping[str, Any], problems: Problems) -> None:
         "net",
         "method",
     }
-    for name, recipe in _mapping(section.get("recipes")).items():
-        for key, value in _mapping(recipe).items():
+    for name, recipe in mapping(section.get("recipes")).items():
+        for key, value in mapping(recipe).items():
             _check_setting(key, [value], everything, ("iterand", "recipes", name, key), problems)
-    for name, arm in _mapping(section.get("arms")).items():
+    for name, arm in mapping(section.get("arms")).items():
         place: Path = ("iterand", "arms", name)
-        method = _mapping(arm).get("method")
+        method = mapping(arm).get("method")
         if method not in METHODS:
             problems.add((*place, "method"), f"{method!r} is no method; {nearest(method, METHODS)}")
             continue
         if str(name).split("-")[0] != method or set(str(name).split("-")[1:]) & set(METHODS):
             problems.add(place, f"an arm's name begins with its method and names no other: '{method}-...'")
-        for key, value in _mapping(arm).items():
+        for key, value in mapping(arm).items():
             own = set(METHODS[method].model_fields)
             _check_setting(key, [value], own, (*place, key), problems)
-    for name, grid in _mapping(section.get("grids")).items():
+    for name, grid in mapping(section.get("grids")).items():
         for kind in ("product", "zip"):
-            axes = _mapping(_mapping(grid).get(kind))
+            axes = mapping(mapping(grid).get(kind))
             lengths = {len(values) for values in axes.values() if isinstance(values, list)}
             if kind == "zip" and len(lengths) > 1:
                 problems.add(("iterand", "grids", name, kind), "axes that move together need equal lengths")

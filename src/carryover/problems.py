@@ -16,6 +16,11 @@ class ConfigError(ValueError):
     """A config that a person has to mend; its message lists every problem."""
 
 
+def mapping(value: object) -> Mapping[str, Any]:
+    """Take a part of a raw config that should be a mapping; what is none has no keys, and is noted elsewhere."""
+    return value if isinstance(value, Mapping) else {}
+
+
 def nearest(name: object, known: Iterable[str]) -> str:
     """Say which known name was probably meant, and which there are."""
     known = sorted(known)

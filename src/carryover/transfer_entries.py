@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from carryover.entries import Entry, read_entries
-from carryover.problems import Path, Problems
+from carryover.problems import Path, Problems, mapping
 from carryover.transfer.pairs import pairs_of
 from carryover.transfer.settings import KINDS, ContinuationRun, LandscapeRun, NetTraining, TransferRun
 
@@ -23,7 +23,7 @@ class _Reader:
     runs: dict[str, dict[str, Entry]] = field(default_factory=dict)
 
     def read(self) -> dict[str, dict[str, Entry]]:
-        raw = _mapping(self.study.get("transfer"))
+        raw = mapping(self.study.get("transfer"))
         for kind, model in KINDS.items():
             self.kind = kind
             self.model: Any = model
@@ -43,14 +43,14 @@ class _Reader:
                 sound &= self.known((*where, key), values[key], kind)
         for key, plural in (("dataset", "datasets"), ("net", "nets")):
             if key in values and key in self.model.model_fields:
-                known = _mapping(self.study.get(plural))
+                known = mapping(self.study.get(plural))
                 sound &= self.problems.reference((*where, key), values[key], key, known)
         if not sound:
             return None
         if self.kind in PRECISE:
             values.setdefault("precision", self.precision)
         if isinstance(values.get("net"), str):
-            values["net"] = _mapping(self.study["nets"])[values["net"]]
+            values["net"] = mapping(self.study["nets"])[values["net"]]
         if self.model is ContinuationRun and values.get("transfer") is not None:
             return {**values, **self._ends_like(values["transfer"])}
         return values
@@ -59,7 +59,7 @@ class _Reader:
         """Tell whether a run is there; one that is merely unsound has been noted at its own place."""
         if name in self.runs[kind]:
             return True
-        raw = _mapping(_mapping(self.study.get("transfer")).get(kind))
+        raw = mapping(mapping(self.study.get("transfer")).get(kind))
         if not any(name == entry or str(name).startswith(f"{entry}-") for entry in raw):
             self.problems.reference(where, name, f"run in transfer.{kind}", self.runs[kind])
         return False
@@ -151,7 +151,7 @@ class _Reader:
 
     def _pairs(self, entry: Entry) -> list[int]:
         place: Path = (*entry.where, "pairs") if "pairs" in entry.beside else ("transfer", "pairs")
-        raw = entry.beside.get("pairs", _mapping(self.study.get("transfer")).get("pairs"))
+        raw = entry.beside.get("pairs", mapping(self.study.get("transfer")).get("pairs"))
         blocks = raw if isinstance(raw, list) else []
         try:
             pairs = [pair for block in blocks for pair in pairs_of(f"pairs{block}")]
@@ -173,19 +173,15 @@ def read_transfer(
     """
     reader = _Reader(study, precision, problems)
     runs = reader.read()
-    section = _mapping(study.get("transfer"))
-    for name, figure in _mapping(section.get("figures")).items():
+    section = mapping(study.get("transfer"))
+    for name, figure in mapping(section.get("figures")).items():
         if name in ("theory", "claims"):
             problems.add(
                 ("transfer", "figures", name), "this name belongs to a figure that the workflow adds itself"
             )
         for kind in KINDS:
             entries = {entry.where[-1] for entry in runs[kind].values()}
-            for index, run in enumerate(_mapping(figure).get(kind) or []):
+            for index, run in enumerate(mapping(figure).get(kind) or []):
                 if run not in entries:
                     reader.known(("transfer", "figures", name, kind, index), run, kind)
     return runs
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

@@ -9,10 +9,9 @@ from carryover.core.config import canonical
 from carryover.entries import Entry
 from carryover.figures.transfer_settings import TransferFigureSettings
 from carryover.study import JobSettings, TransferStudy
-from carryover.transfer.pairs import pairs_of
+from carryover.transfer.pairs import ROLES, pairs_of
 from carryover.transfer.settings import KINDS, ContinuationRun, NetTraining
 
-ROLES = ("source", "target")
 PAIRED = "pairs"
 EVERY = "all"
 """Block of a run that takes all pairs together."""

@@ -20,9 +20,10 @@ from carryover.io.trajectory import POINT, RecordedTrajectory, find_trajectory
 from carryover.nets.build import build_net
 from carryover.nets.specs import spec_of
 from carryover.permute.spec import PermutationSpec
+from carryover.stages._cli import stage_parser
 from carryover.stages._training import Source, open_source
 from carryover.transfer.network import Network
-from carryover.transfer.pairs import pairs_of, seed_of
+from carryover.transfer.pairs import ROLES, pairs_of, seed_of
 from carryover.transfer.settings import NetTraining
 
 Batch = tuple[Tensor, Tensor]
@@ -158,6 +159,16 @@ def tensors_below(file: LazyTensors, prefix: str) -> Tensors:
         there = sorted({"/".join(name.split("/")[:2]) for name in names})
         raise ValueError(f"no nets of {prefix.rstrip('/')} in these results, which have {', '.join(there)}")
     return found
+
+
+def parser_of_starts(doc: str | None) -> argparse.ArgumentParser:
+    """Make the parser of a stage that trains both nets of a pair, each from a training's end if it is given one."""
+    parser = stage_parser(doc, inputs=["images"], outputs=["metrics", "manifest"])
+    for role in ROLES:
+        parser.add_argument(
+            f"--{role}", type=Path, nargs="+", default=[], help=f"training that the {role} starts from"
+        )
+    return parser
 
 
 def save_result(

@@ -1,7 +1,6 @@
 """Measure Assumption (P): train both nets of a pair on the same batches, and fit a permutation to their increments."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
@@ -9,9 +8,9 @@ from carryover.core.block import Tensors
 from carryover.core.config import parse
 from carryover.nets.build import build_net
 from carryover.nets.specs import spec_of
-from carryover.stages._cli import pick_device, run_stage, set_threads, stage_parser
+from carryover.stages._cli import pick_device, run_stage, set_threads
 from carryover.stages._training import open_source
-from carryover.stages._transfer import Row, row, save_result
+from carryover.stages._transfer import Row, parser_of_starts, row, save_result
 from carryover.stages.train_net import start_of
 from carryover.train.weights import stack_nets
 from carryover.transfer.increments import cosines_of, increments
@@ -21,12 +20,7 @@ from carryover.transfer.settings import CosineSpec
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage; the pair's mini-batches are those of its source."""
-    parser = stage_parser(__doc__, inputs=["images"], outputs=["metrics", "manifest"])
-    for role in ROLES:
-        parser.add_argument(
-            f"--{role}", type=Path, nargs="+", default=[], help=f"training that the {role} starts from"
-        )
-    args = parser.parse_args(argv)
+    args = parser_of_starts(__doc__).parse_args(argv)
     run = parse(CosineSpec, args.spec)
     like = torch.zeros((), device=pick_device(args.device))
     set_threads(args.threads)

@@ -1,14 +1,13 @@
 """Train source and target of each pair side by side while the permutation is matched, and measure all three nets."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
 from carryover.core import rng
 from carryover.core.config import parse
-from carryover.stages._cli import pick_device, run_stage, set_threads, stage_parser
-from carryover.stages._transfer import MiniBatches, Row, open_setting, row, save_result
+from carryover.stages._cli import pick_device, run_stage, set_threads
+from carryover.stages._transfer import MiniBatches, Row, open_setting, parser_of_starts, row, save_result
 from carryover.stages.train_net import start_of
 from carryover.transfer.pairs import ROLES, pairs_of, seed_of
 from carryover.transfer.settings import SyncedSpec
@@ -19,12 +18,7 @@ STATISTICS_BATCHES = 20
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the stage; the pair's mini-batches are those of its source."""
-    parser = stage_parser(__doc__, inputs=["images"], outputs=["metrics", "manifest"])
-    for role in ROLES:
-        parser.add_argument(
-            f"--{role}", type=Path, nargs="+", default=[], help=f"training that the {role} starts from"
-        )
-    args = parser.parse_args(argv)
+    args = parser_of_starts(__doc__).parse_args(argv)
     run = parse(SyncedSpec, args.spec)
     like = torch.zeros((), device=pick_device(args.device))
     set_threads(args.threads)
