@@ -1,4 +1,7 @@
-"""Compare the study `mnist` with figure 5a of learning transfer, and say how long it took."""
+"""Compare the study `mnist` with figure 5a of learning transfer, and say how long it took.
+
+It needs that study's `results/mnist/figures/transfer/fig5.pdf` and `fig6.pdf`.
+"""
 
 import json
 from datetime import datetime, timedelta
@@ -7,7 +10,7 @@ from pathlib import Path
 from _report import write_report
 
 from carryover.figures.transfer_published import Sample, welch
-from carryover.io.tables import load_table
+from carryover.io.observations import read_observations
 from carryover.published.learning_transfer import NUM_PAIRS, panel
 
 RESULTS = Path(__file__).parent.parent / "results/mnist/transfer"
@@ -27,8 +30,7 @@ def minutes(*kinds: str) -> tuple[float, float, int]:
 
 def main() -> None:
     """Tabulate validation accuracy at every step beside the paper's, with Welch's interval of the difference."""
-    table = load_table(RESULTS / "table.csv")
-    own = table[(table["run"] == "mnist") & (table["kind"] == "transfer")]
+    own = read_observations(sorted(RESULTS.glob("transfers/mnist/*/manifest.json")))
     own = own[(own["split"] == "val") & (own["metric"] == "accuracy")]
     rows: list[list[object]] = [
         ["method", "step", "ours (%)", "paper (%)", "difference", "95% interval (Welch)"]
