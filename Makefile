@@ -29,7 +29,7 @@ help: ## say what can be made
 figures: .venv/ready ## make all figures of the study that config.yaml names
 	$(SNAKEMAKE) --resources gpu=1 $(ARGS)
 
-transfer_full: .venv/ready ## learning transfer on digits with three pairs everywhere (a quarter of an hour)
+transfer_full: .venv/ready ## learning transfer on digits with three pairs everywhere (half an hour)
 	$(SNAKEMAKE) --resources gpu=1 --config study=transfer.full $(ARGS)
 
 report: .venv/ready ## pack all figures and tables with their captions into report.zip
