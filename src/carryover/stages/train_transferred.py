@@ -40,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 tensors[f"{pair}/{method}/{name}"] = tensor[index].detach().cpu()
 
     with block.work() as work:
-        orders = {number: seed_of("target", members[number][0]) for number in numbers}
+        own_seeds = {number: seed_of("target", members[number][0]) for number in numbers}
+        orders = own_seeds if run.order_seed is None else dict.fromkeys(numbers, run.order_seed)
         rows = block.train(work, train_group, orders, transfer=True)
         save_table(
             args.metrics,

@@ -91,6 +91,8 @@ class ContinuationRun(WeightTraining):
     """Methods of that transfer to continue."""
     at: Literal["selected", "last"] = "selected"
     """Start at the step that the transfer selected, or at its last."""
+    order_seed: Annotated[int, Field(ge=0)] | None = None
+    """Seed of the order and augmentation of the images, where it is not the seed of the target's weights."""
 
 
 class CosineRun(Settings):
@@ -161,7 +163,7 @@ class LandscapeRun(Settings):
     """Methods whose end points are joined with source and target."""
     continued: Method = "fgmt"
     """Method whose continued net spans the plane."""
-    num_points: Annotated[int, Field(ge=3)] = 101
+    num_points: Annotated[int, Field(ge=3, le=101)] = 101
     """Points on each line, ends included."""
     spacing: Positive | None = None
     """Distance of a plane's grid points, in norm of the parameters; none takes a 24th of the plane's width."""
