@@ -141,6 +141,8 @@ class FewshotTest(Settings):
     """Statistics of batch-norm on the query: as trained, and those of the support, which no other query changes."""
     widen: WidenSettings | None = None
     """Add units to the trained net, and train these: MAC."""
+    ceiling: bool = False
+    """Also fit a classifier to all images of a task's classes but its query: what more shots could give."""
 
 
 class FewshotAnalysis(Settings):
