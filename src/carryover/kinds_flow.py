@@ -38,7 +38,7 @@ class KindsFlow:
     def job(self, kind: str, run: str) -> JobSettings:
         """What one job of a run asks of the machine."""
         own = self.runs[kind][run].beside.get("job")
-        return self.section.job if own is None else JobSettings.model_validate(own)  # type: ignore[no-any-return]
+        return self.section.job if own is None else JobSettings.model_validate(own)
 
     @cached_property
     def retries(self) -> dict[str, int]:

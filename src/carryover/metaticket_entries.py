@@ -8,6 +8,8 @@ from carryover.entries import Entry, read_entries
 from carryover.metaticket.settings import KINDS, FewshotTest, FewshotTraining
 from carryover.problems import Path, Problems, mapping
 
+RANDOM_HEAD = ("metaticket", "metaticket-boil", "random")
+"""Methods that never learn the classifier, unless they mask it or learn auxiliary values."""
 REGRESSION = ("sinusoid",)
 """Sources whose targets are numbers."""
 
@@ -25,10 +27,17 @@ class _Reader:
         for kind, model in KINDS.items():
             self.kind, self.model = kind, model
             self.runs[kind] = {}
-            raw = section if kind == "trainings" else {**section, kind: self._spread(mapping(section.get(kind)))}
+            raw = (
+                section
+                if kind == "trainings"
+                else {**section, kind: self._spread(mapping(section.get(kind)))}
+            )
             self.runs[kind] = read_entries(("metaticket", kind), model, raw, self._complete, self.problems)
-            for entry in self.runs[kind].values():
-                self._check(entry)
+            for run, entry in list(self.runs[kind].items()):
+                if kind != "trainings" and entry.settings.training not in self.runs["trainings"]:  # type: ignore[attr-defined]
+                    del self.runs[kind][run]  # noted at its training
+                else:
+                    self._check(entry)
         return self.runs
 
     def _spread(self, entries: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,7 +64,7 @@ class _Reader:
         sound = True
         for key, kind in self.model.refers.items():  # type: ignore[attr-defined]
             if values.get(key) is not None and kind != self.kind:
-                sound &= self._known((*where, key), values[key], kind)
+                self._known((*where, key), values[key], kind)
         for key, plural in (("dataset", "datasets"), ("net", "nets")):
             if values.get(key) is not None and key in self.model.model_fields:
                 known = mapping(self.study.get(plural))
@@ -72,7 +81,7 @@ class _Reader:
             return True
         raw = mapping(mapping(self.study.get("metaticket")).get(kind))
         if not any(name == entry or str(name).startswith(f"{entry}-") for entry in raw):
-            self.problems.reference(where, name, f"run in metaticket.{kind}", self.runs[kind])
+            self.problems.reference(where, name, f"run in metaticket.{kind}", {*self.runs[kind], *raw})
         return False
 
     def _check(self, entry: Entry) -> None:
@@ -87,7 +96,15 @@ class _Reader:
     def _check_training(self, entry: Entry, settings: FewshotTraining) -> None:
         source = self._source(settings.dataset)
         if (source in REGRESSION) != (settings.net.kind == "regressor"):
-            self.problems.add((*entry.where, "net"), "the net of kind regressor and sinusoids belong together")
+            self.problems.add(
+                (*entry.where, "net"), "the net of kind regressor and sinusoids belong together"
+            )
+        if source in REGRESSION and settings.ways != 1:
+            self.problems.add((*entry.where, "ways"), "sinusoids have no classes: `ways` is 1")
+        if source == "imagenet":
+            self.problems.add(
+                (*entry.where, "dataset"), "tasks are drawn from images in memory: use source folder"
+            )
         if settings.start is not None and self._known((*entry.where, "start"), settings.start, "trainings"):
             before: Any = self.runs["trainings"][settings.start].settings
             if (before.method, before.net) != ("maml", settings.net):
@@ -99,11 +116,14 @@ class _Reader:
         training: Any = self.runs["trainings"][settings.training].settings
         other = settings.dataset or training.dataset
         if (self._source(other) in REGRESSION) != (self._source(training.dataset) in REGRESSION):
-            self.problems.add((*entry.where, "dataset"), "a net of classes is tested on images, one of numbers on numbers")
+            self.problems.add(
+                (*entry.where, "dataset"), "a net of classes is tested on images, a regressor on numbers"
+            )
 
     def _check_test(self, entry: Entry, settings: FewshotTest) -> None:
         training: Any = self.runs["trainings"][settings.training].settings
-        learns_head = training.method in ("maml", "anil", "boil", "meta-lth") or training.masked == "body+head"
+        random_head = training.method in RANDOM_HEAD and training.masked != "body+head"
+        learns_head = not random_head or training.auxiliary_lr is not None
         if settings.ways not in (None, training.ways) and learns_head:
             self.problems.add(
                 (*entry.where, "ways"),
@@ -112,6 +132,14 @@ class _Reader:
             )
         if settings.widen is not None and training.method not in ("maml", "anil"):
             self.problems.add((*entry.where, "widen"), "units are added to nets of maml or anil")
+        if settings.widen is not None and settings.adapted != ("trained",):
+            self.problems.add(
+                (*entry.where, "adapted"), "with `widen` the new units are adapted: leave this out"
+            )
+        if settings.ceiling and training.net.kind == "regressor":
+            self.problems.add(
+                (*entry.where, "ceiling"), "the ceiling is a classifier's: leave it out for numbers"
+            )
 
     def _source(self, dataset: str) -> object:
         return mapping(mapping(self.study.get("datasets")).get(dataset)).get("source")
@@ -128,7 +156,9 @@ def read_metaticket(study: Mapping[str, Any], problems: Problems) -> dict[str, d
     section = mapping(study.get("metaticket"))
     for name, figure in mapping(section.get("figures")).items():
         if name == "claims":
-            problems.add(("metaticket", "figures", name), "this name belongs to a figure that the workflow adds itself")
+            problems.add(
+                ("metaticket", "figures", name), "this name belongs to a figure that the workflow adds itself"
+            )
         for kind in KINDS:
             entries = {*runs[kind], *(entry.where[-1] for entry in runs[kind].values())}
             for index, run in enumerate(mapping(figure).get(kind) or []):

@@ -56,7 +56,9 @@ class MetaticketFlow(KindsFlow):
         ways = (None if kind != "tests" else settings.ways) or training.ways
         shots = (None if kind != "tests" else settings.shots) or training.shots
         query = (None if kind != "tests" else settings.query_shots) or training.query_shots or shots
-        split, tasks = ("val", training.val_tasks) if kind == "trainings" else (settings.split, settings.tasks)
+        split, tasks = (
+            ("val", training.val_tasks) if kind == "trainings" else (settings.split, settings.tasks)
+        )
         return EpisodeSettings(split=split, ways=ways, shots=shots, query_shots=query, tasks=tasks)
 
     @staticmethod
@@ -87,7 +89,9 @@ class MetaticketFlow(KindsFlow):
         """Names of the runs that a figure shows, by kind, with the trainings that they belong to."""
         figure = self.figure(name)
         shown = {
-            kind: list(dict.fromkeys(run for each in getattr(figure, kind) for run in self.of_entry(kind, each)))
+            kind: list(
+                dict.fromkeys(run for each in getattr(figure, kind) for run in self.of_entry(kind, each))
+            )
             for kind in ("trainings", "tests", "analyses")
         }
         for kind in ("tests", "analyses"):
@@ -116,7 +120,9 @@ class MetaticketFlow(KindsFlow):
         """Everything that `all_figures` makes of few-shot learning."""
         folder = f"results/{self.study}"
         figures = self.section.figures
-        targets = [f"{folder}/figures/metaticket/{name}.{kind}" for name in figures for kind in ("pdf", "png", "csv")]
+        targets = [
+            f"{folder}/figures/metaticket/{name}.{kind}" for name in figures for kind in ("pdf", "png", "csv")
+        ]
         if self.runs["trainings"]:
             targets.append(f"{folder}/metaticket/table.csv")
         if self.has_claims:

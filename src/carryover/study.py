@@ -110,8 +110,8 @@ class IterandStudy(Settings):
 
 
 Entries = dict[Name, dict[str, Any]]
-"""Runs by name: settings, and `recipe` (to start from), `pairs` or `seeds`, and `job` where they are not the study's. A setting
-that takes one value is swept when it is given a list."""
+"""Runs by name: settings, and `recipe` (to start from), `pairs` or `seeds`, and `job` where they are not the study's. A
+setting that takes one value is swept when it is given a list."""
 
 
 class TransferStudy(Settings):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import Any, get_args
 
 from carryover.codehash import code_digest
 from carryover.core.config import canonical
@@ -16,6 +16,7 @@ from carryover.data.settings import Folder, Imagenet
 from carryover.figures.settings import FigureSettings
 from carryover.grid import Run, expand
 from carryover.iterand.settings import METHODS
+from carryover.metaticket.settings import MethodName
 from carryover.metaticket_entries import read_metaticket
 from carryover.metaticket_flow import MetaticketFlow
 from carryover.problems import Problems, raise_problems
@@ -183,7 +184,7 @@ def load_workflow(raw: Mapping[str, Any], root: Path) -> Workflow:
     raw_study = read_study(root / "studies", study_name)
     problems = Problems(f"studies/{study_name}.yaml")
     study = problems.check((), Study, raw_study)
-    check_names(raw_study, (*METHODS, *EVERY_METHOD), problems)
+    check_names(raw_study, (*METHODS, *EVERY_METHOD, *get_args(MethodName)), problems)
     precision = str(raw.get("precision", "fp32"))
     runs, grids = expand(raw_study, precision, problems)
     _check_figures(raw_study, grids, problems)

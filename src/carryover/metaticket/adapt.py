@@ -21,7 +21,8 @@ def adapt(
     """Yield the parameters before the first step and after every step of gradient descent.
 
     Parameters without a rate pass through: no gradient with respect to them is taken. `derivatives` says what of the
-    steps can be derived again: all (`second`), the parameters but not their gradients (`first`), or nothing.
+    steps can be derived again: all (`second`), the parameters but not their gradients (`first`), or nothing. Where it
+    is not `second`, gradients are taken at constants: no graph is made that could keep memory from step to step.
 
     A mask needs no code of its own. The loss at the unmasked weights w, seen through the mask m, has the gradient
     m * G, with G that at the effective weights m * w; so a step on w moves the effective weights by
@@ -32,16 +33,26 @@ def adapt(
     parameters = start
     yield parameters
     for _ in range(num_steps):
-        moving = {name: parameters[name] for name in rates}
-        fixed = parameters
-        slopes = gradient(lambda own, fixed=fixed: loss({**fixed, **own}), moving)  # type: ignore[misc]
+        at = parameters if derivatives == "second" else _constants(parameters)
+        slopes = gradient(lambda own, at=at: loss({**at, **own}), {name: at[name] for name in rates})  # type: ignore[misc]
         if derivatives != "second":
-            slopes = {name: slope.detach() for name, slope in slopes.items()}
-        moved = {name: tensor - rates[name] * slopes[name] for name, tensor in moving.items()}
+            slopes = _constants(slopes)
+        moved = {name: _descended(parameters[name], rate, slopes[name]) for name, rate in rates.items()}
         if derivatives == "none":
-            moved = {name: tensor.detach() for name, tensor in moved.items()}
+            moved = _constants(moved)
         parameters = {**parameters, **moved}
         yield parameters
+
+
+def _descended(tensor: Tensor, rate: float | Tensor, slope: Tensor) -> Tensor:
+    """Give tensor - rate * slope in one pass over memory: such passes are much of a step on a few examples."""
+    if isinstance(rate, Tensor):
+        return torch.addcmul(tensor, rate, slope, value=-1)
+    return torch.sub(tensor, slope, alpha=rate)
+
+
+def _constants(tensors: Tensors) -> Tensors:
+    return {name: tensor.detach() for name, tensor in tensors.items()}
 
 
 def graph_gradient(*, second: bool) -> Gradient:
@@ -49,8 +60,12 @@ def graph_gradient(*, second: bool) -> Gradient:
 
     def gradient(loss: Callable[[Tensors], Tensor], moving: Tensors) -> Tensors:
         with torch.enable_grad():
-            inputs = {name: t if t.requires_grad else t.detach().requires_grad_() for name, t in moving.items()}
-            slopes = torch.autograd.grad(loss(inputs), list(inputs.values()), create_graph=second)
+            inputs = {
+                name: t if t.requires_grad else t.detach().requires_grad_() for name, t in moving.items()
+            }
+            slopes = torch.autograd.grad(
+                loss(inputs), list(inputs.values()), create_graph=second, materialize_grads=True
+            )
         return dict(zip(moving, slopes, strict=True))
 
     return gradient

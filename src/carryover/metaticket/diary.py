@@ -35,9 +35,14 @@ class Diverged(Exception):
 
 
 class Diary:
-    """Adds up losses on the device, writes them down every `every` steps with a validation, and keeps the state safe."""
+    """Adds up losses on the device, writes them down every `every` steps with a validation, and keeps the state.
 
-    def __init__(self, seed: int, num_steps: int, every: int, resume: Resume, progress: ProgressBar, score: str):
+    With `every` 0 it writes only after the last step.
+    """
+
+    def __init__(
+        self, seed: int, num_steps: int, every: int, resume: Resume, progress: ProgressBar, score: str
+    ):
         self.seed, self.num_steps, self.every = seed, num_steps, every or num_steps
         self.rows: list[Row] = []
         self.validate: Validate = dict

@@ -62,17 +62,13 @@ class Learner:
 
     def outer(self, start: Tensors, rates: Rates, of_start: Tensors, of_rates: Tensors) -> Tensors:
         """Carry gradients with respect to start and rates on to the variables."""
-        ends = [*(start[name] for name in of_start), *(rates[name] for name in of_rates)]
+        ends = [
+            t for t in (*(start[n] for n in of_start), *(rates[n] for n in of_rates)) if isinstance(t, Tensor)
+        ]
         slopes = [*of_start.values(), *of_rates.values()]
         variables = self.variables
-        pairs = [(e, s) for e, s in zip(ends, slopes, strict=True) if isinstance(e, Tensor) and e.requires_grad]
-        gradients = torch.autograd.grad([e for e, _ in pairs], list(variables.values()), [s for _, s in pairs])
+        gradients = torch.autograd.grad(ends, list(variables.values()), slopes)
         return dict(zip(variables, gradients, strict=True))
-
-    @property
-    def wanted(self) -> list[str]:
-        """Name the tensors of the start whose gradients lead to a variable."""
-        return [name for name in self.weights if name in self.scores or name in self.learned]
 
     def sparsities(self) -> dict[str, Tensor]:
         """Give the pruned fraction of every masked weight, on the device."""
@@ -89,7 +85,9 @@ def inner_rates(run: FewshotTraining, roles: Mapping[str, Role]) -> dict[str, fl
     return {name: own[role] for name, role in roles.items() if own.get(role, 0) > 0}
 
 
-def learned_names(run: FewshotTraining, roles: Mapping[str, Role], masked: Mapping[str, object]) -> tuple[str, ...]:
+def learned_names(
+    run: FewshotTraining, roles: Mapping[str, Role], masked: Mapping[str, object]
+) -> tuple[str, ...]:
     """Name the parameters whose initial values are learned: by the method, or as a Meta-ticket's auxiliary ones."""
     if run.auxiliary_lr is not None and METHODS[run.method].masks == "scores":
         return tuple(name for name in roles if name not in masked)

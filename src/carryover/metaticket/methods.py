@@ -30,7 +30,12 @@ class Method:
     """Outer rate by step, where a training names none."""
 
 
-_SCORES: Mapping[str, object] = {"masks": "scores", "optimizer": "sgd", "outer_lr": 10.0, "schedule": "cosine"}
+_SCORES: Mapping[str, object] = {
+    "masks": "scores",
+    "optimizer": "sgd",
+    "outer_lr": 10.0,
+    "schedule": "cosine",
+}
 
 METHODS: dict[str, Method] = {
     "maml": Method("MAML", ROLES, ROLES),

@@ -7,14 +7,14 @@ from torch import Tensor
 
 from carryover.core.adamw import AdamW
 from carryover.core.loop import MomentumSgd
-from carryover.metaticket.batching import Batching, outer_gradient
+from carryover.data.tasks import Tasks
+from carryover.metaticket.batching import Batching, Inner, outer_gradient
 from carryover.metaticket.diary import Diary
 from carryover.metaticket.learner import Learner
 from carryover.metaticket.methods import METHODS
 from carryover.metaticket.network import Network
 from carryover.metaticket.schedule import outer_rate
 from carryover.metaticket.settings import FewshotTraining
-from carryover.data.tasks import Tasks
 from carryover.sparse.randomize import redraw_pruned_, redraw_stream
 
 Sample = Callable[[int], Tasks]
@@ -38,26 +38,17 @@ def learn(
     Source: Meta-ticket, sections 1.9 (Meta-ticket) and 2.1 (MAML; ANIL and BOIL differ in roles alone).
     """
     optimizers = list(_optimizers(learner, run))
-    second = run.order == "second"
+    inner = Inner(run.inner_steps, run.order)
     state = {**learner.variables, **_redrawn(learner, run)}
     for names, optimizer, _ in optimizers:
         state |= {f"optimizer/{names[0]}/{name}": tensor for name, tensor in optimizer.state().items()}
     for step in range(diary.restore(state), run.outer_steps):
-        start, rates = learner.parametrise(second=second)
-        found = outer_gradient(
-            network,
-            start,
-            rates,
-            sample(step),
-            run.inner_steps,
-            learned=learner.wanted,
-            derivatives=run.order,
-            batching=batching,
-        )
+        start, rates = learner.parametrise(second=run.order == "second")
+        found = outer_gradient(network, start, rates, sample(step), inner, batching)
         gradients = learner.outer(start, rates, found.start, found.rates)
         for names, optimizer, rate in optimizers:
             optimizer.step(rate(step), [gradients[name] for name in names])
-        if run.randomize_every and (step + 1) % run.randomize_every == 0:
+        if _redraws(run) and (step + 1) % run.randomize_every == 0:
             redraw(learner, run, seed, (step + 1) // run.randomize_every, fan_in)
         diary.close(step, found, learner)
 
@@ -78,9 +69,11 @@ def redraw(learner: Learner, run: FewshotTraining, seed: int, event: int, fan_in
 
 def _redrawn(learner: Learner, run: FewshotTraining) -> dict[str, Tensor]:
     """Name the frozen weights that redraws change, which a saved state needs as well."""
-    if not (run.randomize_every and run.randomize_prob):
-        return {}
-    return {f"frozen/{name}": learner.weights[name] for name in learner.scores}
+    return {f"frozen/{name}": learner.weights[name] for name in learner.scores} if _redraws(run) else {}
+
+
+def _redraws(run: FewshotTraining) -> bool:
+    return run.randomize_every > 0 and run.randomize_prob > 0
 
 
 def _optimizers(learner: Learner, run: FewshotTraining) -> Iterator[Optimizer]:
@@ -102,7 +95,9 @@ def _optimizers(learner: Learner, run: FewshotTraining) -> Iterator[Optimizer]:
         kind = (run.optimizer or method.optimizer) if main else "adamw"
         lr = (run.outer_lr or method.outer_lr) if main else (run.auxiliary_lr or 0.0)
         schedule = (run.schedule or method.schedule) if main else "constant"
-        optimizer = (AdamW if kind == "adamw" else MomentumSgd)(tensors, momentum=run.momentum, weight_decay=0.0)
+        optimizer = (AdamW if kind == "adamw" else MomentumSgd)(
+            tensors, momentum=run.momentum, weight_decay=0.0
+        )
 
         def rate(step: int, schedule: str = schedule, lr: float = lr) -> float:
             return outer_rate(schedule, lr, step, run.warmup_steps, run.outer_steps)  # type: ignore[arg-type]

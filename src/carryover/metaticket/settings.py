@@ -61,7 +61,7 @@ class FewshotTraining(Settings):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Momentum of SGD, first beta of AdamW."""
     masked: Literal["body", "body+head", "inner"] = "body"
-    """Masked weights: those of all hidden layers, also the classifier's, or of all layers but the first and the last."""
+    """Masked weights: of all hidden layers, also of the classifier, or of all layers but the first and the last."""
     weights: Literal["kn", "ku", "sc", "constant"] = "kn"
     """Distribution of masked weights: Kaiming normal, uniform, signed constant, or one positive constant a layer."""
     scores: Literal["ku", "kn", "u"] = "ku"
@@ -91,7 +91,9 @@ class FewshotTraining(Settings):
     @model_validator(mode="after")
     def _parts_fit(self) -> "FewshotTraining":
         if (self.method == "meta-lth") != (self.start is not None):
-            raise ValueError("start names the training that meta-lth prunes: give it with meta-lth, and only there")
+            raise ValueError(
+                "start names the training that meta-lth prunes: give it with meta-lth, and only there"
+            )
         if self.weights == "constant" and self.randomize_prob > 0:
             raise ValueError("a redraw of constant weights changes nothing: leave randomize_prob at 0")
         return self

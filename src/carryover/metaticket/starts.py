@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from carryover.core import rng
 from carryover.core.block import Tensors
+from carryover.metaticket.methods import Role
 from carryover.metaticket.roles import maskable, roles_of
 from carryover.metaticket.settings import FewshotTraining
 from carryover.nets.init import draw_default
@@ -21,25 +22,21 @@ PLAIN_HEAD = ("episode-mlp",)
 def draw_start(net: nn.Module, run: FewshotTraining, seed: int) -> Tensors:
     """Draw phi_0 for every parameter: the same for every method with the same seed, so that methods are paired.
 
-    Hidden weights are Kaiming normal, or what the run asks for where they are masked; gain 1 and shift 0. The MLP's
-    biases are 0 and its head is Kaiming normal; everything else is the framework's default.
+    Hidden weights are Kaiming normal, masked ones what the run asks for; gain 1 and shift 0. The MLP's biases are 0
+    and its head is Kaiming normal. Everything else is the framework's default: biases and classifiers of other nets,
+    and what the sinusoid's net does not mask.
     Source: Meta-ticket, section 1.7.
     Departs: MAML's ResNet12 starts from fan-in as well (fan-out there), so that all methods share their start.
     """
     start, roles, fan_in = draw_default(net, seed), roles_of(net), prunable(net)
-    masked = maskable(net, run)
+    masked, plain = maskable(net, run), run.net.kind in PLAIN_HEAD
+    drawn: set[Role] = {"body", "head"} if plain else {"body"}
     for name, role in roles.items():
-        plain = run.net.kind in PLAIN_HEAD
-        if name in fan_in and (role == "body" and not _keeps_default(run, name, masked) or (role == "head" and plain)):
+        if name in masked or (name in fan_in and role in drawn and run.net.kind != "regressor"):
             start[name] = draw_masked(run, name, start[name], fan_in[name], seed, is_masked=name in masked)
-        elif plain and name.endswith("bias") and role in ("bias", "head"):
+        elif plain and role in ("bias", "head"):
             start[name] = torch.zeros_like(start[name])
     return start
-
-
-def _keeps_default(run: FewshotTraining, name: str, masked: dict[str, int]) -> bool:
-    """Tell whether a hidden weight is drawn as the framework does: those of the sinusoid's net that are not masked."""
-    return run.net.kind == "regressor" and name not in masked
 
 
 def draw_masked(
@@ -61,10 +58,17 @@ def draw_scores(net: nn.Module, run: FewshotTraining, seed: int) -> tuple[Tensor
     With n scores and initial sparsity p the threshold is the j-th smallest, j = 1 + round(p (n - 1)); half goes to
     the even neighbour.
     Source: Meta-ticket, section 1.5.
+    Raises ValueError when the run masks layers that the net does not have.
     """
     scores: Tensors = {}
     thresholds: Tensors = {}
-    for name, fan_in in maskable(net, run).items():
+    masked = maskable(net, run)
+    if not masked:
+        raise ValueError(
+            f"masked: {run.masked} leaves no weight of {run.net.kind} to mask, which has too few layers; "
+            "choose masked: body, or a deeper net"
+        )
+    for name, fan_in in masked.items():
         shape = net.get_parameter(name).shape
         scores[name] = draw_weights(run.scores, shape, fan_in, rng.generator(seed, "scores", name))
         thresholds[name] = initial_threshold(scores[name], run.initial_sparsity)
@@ -78,4 +82,3 @@ def initial_threshold(scores: Float[Tensor, "*shape"], sparsity: float) -> Float
     """
     flat = scores.flatten()
     return flat.kthvalue(1 + round(sparsity * (len(flat) - 1))).values
-

@@ -6,11 +6,17 @@ import torch
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
+from carryover.nets.conv4 import conv4
 from carryover.nets.episode_mlp import episode_mlp, regressor
 from carryover.nets.episode_settings import EpisodeNetSettings
+from carryover.nets.resnet12 import resnet12
+from carryover.nets.wide_resnet import wide_resnet
 
 EPISODE_NETS: dict[str, Callable[..., nn.Module]] = {
     "episode-mlp": episode_mlp,
+    "conv4": conv4,
+    "resnet12": resnet12,
+    "wrn28": wide_resnet,
     "regressor": regressor,
 }
 """Builder of each kind of net; called as `(settings, input_shape, num_outputs, norm=...)`."""

@@ -25,7 +25,7 @@ class EpisodeNorm(nn.Module):
         self.num_reference: int | None = None
         """Examples at the front of a batch whose statistics normalise all of it; None takes all."""
         self.fused = True
-        """Whether torch's own kernel may be used; under `torch.func` its second derivatives are wrong."""
+        """Whether torch's own kernel may be used; inside `vmap` its second derivatives are wrong."""
 
     def forward(self, x: Float[Tensor, "batch channels *space"]) -> Float[Tensor, "batch channels *space"]:
         """Normalise, then scale and shift."""

@@ -37,7 +37,7 @@ class ResNet12Settings(Settings):
 
 
 class WideResNetSettings(Settings):
-    """WRN28-k: a stem and three stages of four pre-activation blocks, for images of 84x84 pixels."""
+    """WRN28-k: a stem and three stages of four pre-activation blocks; 84x84 pixels in the paper, any size here."""
 
     kind: Literal["wrn28"]
     """Which net this is."""

@@ -1,11 +1,12 @@
 """What the stages of few-shot learning share: tasks, nets and learners, from files and back."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
 from pydantic import JsonValue
 from torch import Tensor, nn
 
@@ -17,6 +18,8 @@ from carryover.data.episodes import Episodes
 from carryover.data.tasks import Tasks
 from carryover.io.checkpoint import load_tensors
 from carryover.io.manifest import read_manifest, write_manifest
+from carryover.metaticket.adapt import Rates
+from carryover.metaticket.batching import Batching, after_steps
 from carryover.metaticket.learner import Learner, inner_rates, learned_names
 from carryover.metaticket.network import Network
 from carryover.metaticket.roles import roles_of
@@ -26,6 +29,8 @@ from carryover.nets.episode import build_episode_net
 from carryover.stages._cli import stage_parser
 
 NETS = "nets.safetensors"
+TOGETHER = 64
+"""Stored tasks whose images are made at the same time."""
 MASKS = ("scores", "thresholds", "fixed_masks")
 """Parts of a learner besides its weights."""
 
@@ -36,7 +41,12 @@ class Stored:
 
     settings: EpisodeSettings
     drawn: Tensors
-    digest: str
+
+    def tasks(self, episodes: Episodes, like: Tensor) -> Iterator[Tasks]:
+        """Make the tasks in groups of at most `TOGETHER`, since images of all of them may be many gigabytes."""
+        for first in range(0, self.settings.tasks, TOGETHER):
+            own = {name: tensor[first : first + TOGETHER] for name, tensor in self.drawn.items()}
+            yield episodes.tasks(placed(own, like), self.settings.shots)
 
 
 def load_stored(path: Path) -> Stored:
@@ -44,7 +54,20 @@ def load_stored(path: Path) -> Stored:
     tensors, notes = load_tensors(path)
     if "episodes" not in notes:
         raise ValueError(f"{path} holds no tasks: delete it and run the same command to make it again")
-    return Stored(parse(EpisodeSettings, notes["episodes"]), tensors, notes["digest"])
+    return Stored(parse(EpisodeSettings, notes["episodes"]), tensors)
+
+
+def measure(
+    network: Network,
+    learned: tuple[Tensors, Rates],
+    tasks: Iterable[Tasks],
+    steps: Sequence[int],
+    batching: Batching,
+) -> tuple[Float[Tensor, "steps tasks"], Float[Tensor, "steps tasks"]]:
+    """Give query losses and scores of groups of tasks after each number of inner steps, from start and rates."""
+    parts = [after_steps(network, *learned, group, steps, batching) for group in tasks]
+    losses, scores = (torch.cat(part, dim=1) for part in zip(*parts, strict=True))
+    return losses, scores
 
 
 def build(run: FewshotTraining, episodes: Episodes, ways: int, norm: Norm | None = None) -> Network:
@@ -65,7 +88,9 @@ def learner_from(run: FewshotTraining, net: nn.Module, tensors: Tensors, like: T
     own = {part: tensors_of_part(tensors, part, like) for part in ("weights", *MASKS)}
     roles = roles_of(net)
     masked = {**own["scores"], **own["fixed_masks"]}
-    return Learner(roles=roles, rates=inner_rates(run, roles), learned=learned_names(run, roles, masked), **own)  # type: ignore[arg-type]
+    return Learner(
+        roles=roles, rates=inner_rates(run, roles), learned=learned_names(run, roles, masked), **own
+    )
 
 
 def tensors_of_part(tensors: Tensors, part: str, like: Tensor) -> Tensors:
@@ -81,7 +106,18 @@ class Trained:
     run: FewshotTraining
     name: str
     seeds: tuple[int, ...]
+    shape: tuple[int, ...]
+    """Shape of one example."""
     tensors: Tensors
+
+    def check(self, episodes: Episodes, images: Path) -> None:
+        """Make sure that the nets can take these examples; raises ValueError otherwise."""
+        if episodes.input_shape != self.shape:
+            wanted, found = ("x".join(map(str, shape)) for shape in (self.shape, episodes.input_shape))
+            raise ValueError(
+                f"{images}: its examples are {found}, and the nets of {self.name} take {wanted} (channels, height, "
+                "width): give the data set that size, or test on another"
+            )
 
     def learner(self, seed: int, net: nn.Module, like: Tensor) -> Learner:
         """Make the learner of one seed."""
@@ -95,9 +131,12 @@ def open_training(manifest: Path) -> Trained:
     Raises ValueError when the manifest or a file of it is missing or damaged.
     """
     made = read_manifest(manifest, only=[NETS])
-    tensors, _ = load_tensors(manifest.with_name(NETS))
+    tensors, notes = load_tensors(manifest.with_name(NETS))
     seeds = tuple(sorted({int(name.partition("/")[0]) for name in tensors}))
-    return Trained(parse(FewshotTraining, made.spec or ""), str(made.record["run"]), seeds, tensors)
+    if not seeds:
+        raise ValueError(f"{manifest}: every seed of this training diverged, so there is nothing to test: lower its rates")
+    shape = tuple(map(int, notes["shape"].split(",")))
+    return Trained(parse(FewshotTraining, made.spec or ""), str(made.record["run"]), seeds, shape, tensors)
 
 
 def sampler(episodes: Episodes, run: FewshotTraining, seed: int) -> Sample:
@@ -114,11 +153,11 @@ def sampler(episodes: Episodes, run: FewshotTraining, seed: int) -> Sample:
     return sample
 
 
-def fewshot_parser(
-    doc: str | None, inputs: Sequence[str], outputs: Sequence[str]
-) -> argparse.ArgumentParser:
+def fewshot_parser(doc: str | None, inputs: Sequence[str], outputs: Sequence[str]) -> argparse.ArgumentParser:
     """Make the parser of a stage of few-shot learning."""
-    return stage_parser(doc, inputs=["images", "episodes", *inputs], outputs=[*outputs, "metrics", "manifest"])
+    return stage_parser(
+        doc, inputs=["images", "episodes", *inputs], outputs=[*outputs, "metrics", "manifest"]
+    )
 
 
 def sign(
@@ -146,4 +185,3 @@ def sign(
 def run_name(args: argparse.Namespace) -> str:
     """Name the run, which is that of its folder."""
     return str(args.metrics.parent.parent.name)
-

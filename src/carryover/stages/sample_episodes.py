@@ -20,11 +20,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = stage_parser(__doc__, inputs=["images"], outputs=["episodes"]).parse_args(argv)
     settings = parse(EpisodeSettings, args.spec)
     episodes = open_episodes(args.images, settings.split, torch.zeros(()))
+    size = (settings.ways, settings.shots, settings.query_shots)
     # each task has a stream of its own, so that more tasks begin with the same ones
-    drawn = [
-        episodes.draw(1, settings.ways, settings.shots, settings.query_shots, rng.generator(0, "stored", settings.split, n))
-        for n in range(settings.tasks)
-    ]
+    streams = (rng.generator(0, "stored", settings.split, number) for number in range(settings.tasks))
+    drawn = [episodes.draw(1, *size, stream) for stream in streams]
     tensors = {name: torch.cat([each[name] for each in drawn]) for name in drawn[0]}
     save_tensors(args.episodes, tensors, {"episodes": canonical(settings)})
 

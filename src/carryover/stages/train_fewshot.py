@@ -2,10 +2,12 @@
 
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
+from pydantic import JsonValue
 
 from carryover.core.block import Tensors, placed
 from carryover.core.config import parse
@@ -15,7 +17,7 @@ from carryover.data.tasks import Tasks
 from carryover.io.checkpoint import save_tensors
 from carryover.io.tables import save_table
 from carryover.io.workdir import WorkDir
-from carryover.metaticket.batching import Batching, after_steps, batching_of
+from carryover.metaticket.batching import Batching, batching_of
 from carryover.metaticket.diary import Diary, Diverged, Row
 from carryover.metaticket.learner import Learner, inner_rates, learned_names
 from carryover.metaticket.methods import METHODS
@@ -32,6 +34,7 @@ from carryover.stages._fewshot import (
     build,
     fewshot_parser,
     load_stored,
+    measure,
     open_training,
     run_name,
     sampler,
@@ -45,7 +48,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Train every seed of the block, and write metrics, nets and manifest."""
     parser = fewshot_parser(__doc__, [], ["nets"])
     parser.add_argument("--start", type=Path, help="manifest of the training that meta-lth prunes")
-    parser.add_argument("--save-every", type=float, default=300.0, help="seconds between two saves (default: 300)")
+    parser.add_argument(
+        "--save-every", type=float, default=300.0, help="seconds between two saves (default: 300)"
+    )
     args = parser.parse_args(argv)
     run, seeds = parse(FewshotTraining, args.spec), seeds_of(args.seeds or "")
     device = pick_device(args.device)
@@ -54,7 +59,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     training = open_episodes(args.images, "train", like)
     validation = open_episodes(args.images, "val", like)
     stored = load_stored(args.episodes)
-    val_tasks = validation.tasks(placed(stored.drawn, like), stored.settings.shots)
     before = open_training(args.start) if args.start else None
     batching = batching_of(run.batching, run.chunk, device)
     inputs = [args.images, args.episodes, *([args.start] if args.start else [])]
@@ -67,24 +71,31 @@ def main(argv: Sequence[str] | None = None) -> None:
             learner = draw_learner(network, run, seed, before, like)
             with Progress(run.outer_steps, f"{run_name(args)} s{seed}") as progress:
                 score = "mse" if network.regression else "accuracy"
-                diary = Diary(seed, run.outer_steps, run.evaluate_every, work.part(f"s{seed}"), progress, score)
+                diary = Diary(
+                    seed, run.outer_steps, run.evaluate_every, work.part(f"s{seed}"), progress, score
+                )
                 diary.validate = lambda learner=learner, network=network, score=score: {  # type: ignore[misc]
-                    **validated(network, learner, run, val_tasks, batching, score)
+                    **validated(network, learner, run, stored.tasks(validation, like), batching, score)
                 }
                 began = time.monotonic()
-                try:
+                with suppress(Diverged):  # the diary says so, and the net is left out
                     if METHODS[run.method].learns or METHODS[run.method].masks == "scores":
                         fan_in = prunable(network.net)
-                        learn(network, learner, run, seed, sampler(training, run, seed), diary, fan_in, batching)
+                        learn(
+                            network, learner, run, seed, sampler(training, run, seed), diary, fan_in, batching
+                        )
                     seconds[str(seed)] = round(time.monotonic() - began, 1)
                     tensors.update({f"{seed}/{name}": t for name, t in tensors_of(learner).items()})
-                except Diverged as diverged:
-                    print(diverged)
             rows += diary.rows
         save_table(args.metrics, [{"run": run_name(args), **row} for row in rows])
         notes = {"spec": args.spec, "seeds": args.seeds, "shape": ",".join(map(str, training.input_shape))}
         save_tensors(args.nets, tensors, notes)
-        record = {"device": str(device), "attempt": work.attempt, "seconds": dict(seconds), "peak_mb": peak_mb()}
+        record: dict[str, JsonValue] = {
+            "device": str(device),
+            "attempt": work.attempt,
+            "seconds": dict(seconds),
+            "peak_mb": peak_mb(),
+        }
         sign(args, run.stage, "training", outputs=[args.nets], inputs=inputs[2:], record=record)
         work.clear()
 
@@ -116,12 +127,16 @@ def draw_learner(
 
 
 def validated(
-    network: Network, learner: Learner, run: FewshotTraining, tasks: Tasks, batching: Batching, score: str
+    network: Network,
+    learner: Learner,
+    run: FewshotTraining,
+    tasks: Iterable[Tasks],
+    batching: Batching,
+    score: str,
 ) -> dict[str, float]:
     """Measure the learner on the validation tasks."""
-    start, rates = learner.parametrise()
     steps = run.val_steps or run.inner_steps
-    losses, scores = after_steps(network, start, rates, tasks, [steps], batching)
+    losses, scores = measure(network, learner.parametrise(), tasks, [steps], batching)
     return {"loss": float(losses.mean()), score: float(scores.mean())}
 
 
