@@ -39,7 +39,9 @@ def main() -> None:
             own = ("--config", f"study={study}")
             seconds, said = run(folder, *own)
             jobs = next(line.split()[1] for line in said.splitlines() if line.startswith("total "))
-            rows.append([f"`{study}`: all figures from nothing, {jobs} jobs", f"{seconds:.0f}", GOALS.get(study, "")])
+            rows.append(
+                [f"`{study}`: all figures from nothing, {jobs} jobs", f"{seconds:.0f}", GOALS.get(study, "")]
+            )
             seconds, said = run(folder, "all_figures", *own)
             assert "Nothing to be done" in said
             rows.append([f"`{study}`: again", f"{seconds:.1f}", "5"])

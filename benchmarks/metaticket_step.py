@@ -28,7 +28,6 @@ from carryover.metaticket.search import learn
 from carryover.metaticket.settings import FewshotTraining
 from carryover.metaticket.starts import draw_scores, draw_start
 from carryover.nets.episode import build_episode_net
-from carryover.sparse.prunable import prunable
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 from reference import meta_ticket as published  # type: ignore[import-not-found]
@@ -124,11 +123,10 @@ def outer_steps(run: FewshotTraining, like: Tensor) -> Callable[[], object]:
     network, learner = posed(run, like)
     tasks = [tasks_of(run.meta_batch, like, step) for step in range(run.outer_steps)]
     batching = batching_of(run.batching, run.chunk, like.device)
-    fan_in = prunable(network.net)
 
     def train() -> None:
         diary = Diary(1, run.outer_steps, 0, NoResume(), Silent(), "accuracy")
-        learn(network, learner, run, 1, tasks.__getitem__, diary, fan_in, batching)
+        learn(network, learner, run, tasks.__getitem__, diary, batching)
 
     return train
 

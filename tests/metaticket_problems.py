@@ -23,7 +23,6 @@ from carryover.metaticket.settings import FewshotTraining
 from carryover.metaticket.starts import draw_scores, draw_start
 from carryover.nets.episode import build_episode_net
 from carryover.nets.episode_norm import EpisodeNorm
-from carryover.sparse.prunable import prunable
 
 SHAPES = {"conv4": (2, 16, 16), "episode-mlp": (1, 4, 4), "regressor": (1,)}
 WAYS, SHOTS = 3, 4
@@ -217,7 +216,7 @@ def train(
     network, sample = network_of(run, dtype), (tasks or sampled(run, dtype)).__getitem__
     score = "mse" if network.regression else "accuracy"
     diary = Diary(1, run.outer_steps, run.evaluate_every, resume or NoResume(), Bar(), score)
-    learn(network, learner, run, 1, sample, diary, prunable(network.net), batching)
+    learn(network, learner, run, sample, diary, batching)
     return diary
 
 

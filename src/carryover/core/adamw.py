@@ -43,7 +43,9 @@ class AdamW:
             list(self.means.values()),
             list(self.squares.values()),
             [],
-            [self.count.max() for _ in self.tensors],  # torch counts each of them up; a diverged net's is zero
+            [
+                self.count.max() for _ in self.tensors
+            ],  # torch counts each of them up; a diverged net's is zero
             decoupled_weight_decay=True,
             amsgrad=False,
             beta1=self.beta1,

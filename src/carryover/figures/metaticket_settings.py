@@ -54,5 +54,7 @@ class FewshotFigureSettings(Settings):
         if not getattr(self, kind):
             raise ValueError(f"draw {self.draw} shows {kind}: name at least one of them")
         if (self.draw == "sweep") != (self.x is not None):
-            raise ValueError("x is the setting along the axis of a sweep: give it with draw sweep, and only there")
+            raise ValueError(
+                "x is the setting along the axis of a sweep: give it with draw sweep, and only there"
+            )
         return self

@@ -50,8 +50,7 @@ def read_fewshot(manifests: Sequence[Path]) -> Results:
     Columns are OBSERVED (missing where a kind of run has no such place), RESOLVED, and every setting that some run
     has, as `training.<setting>` (of the training that a test or an analysis is of, too), `test.<setting>` and
     `analysis.<setting>`; those of the net are `training.net.kind`, ... Seconds and memory, which the manifest of a
-    training records, are rows with the metrics `seconds` and `peak_mb` at its last step; a block that was interrupted
-    has no seconds, since only those of its last attempt are known.
+    training records, are rows with the metrics `seconds` and `peak_mb` at its last step.
     Raises ValueError when a manifest or a file of it is missing or damaged, when the training of a run is not among
     the manifests, when two blocks of a run differ in settings, or when they hold the same seed.
     """

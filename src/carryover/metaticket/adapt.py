@@ -35,8 +35,6 @@ def adapt(
     for _ in range(num_steps):
         at = parameters if derivatives == "second" else _constants(parameters)
         slopes = gradient(lambda own, at=at: loss({**at, **own}), {name: at[name] for name in rates})  # type: ignore[misc]
-        if derivatives != "second":
-            slopes = _constants(slopes)
         moved = {name: _descended(parameters[name], rate, slopes[name]) for name, rate in rates.items()}
         if derivatives == "none":
             moved = _constants(moved)

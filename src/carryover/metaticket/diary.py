@@ -1,6 +1,7 @@
 """The diary of a meta-training: what is measured along it, and what is saved."""
 
 import json
+import time
 from collections.abc import Callable
 from typing import TypedDict
 
@@ -49,6 +50,16 @@ class Diary:
         self._resume, self._progress, self._score = resume, progress, score
         self._state: dict[str, Tensor] = {}
         self._sums = torch.zeros(3, dtype=torch.float64)  # tasks, losses, scores
+        self._began, self._seconds_before, self._measuring = time.monotonic(), 0.0, 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Time that learning took so far, over all attempts, without measuring on validation tasks."""
+        return self._seconds_before + time.monotonic() - self._began - self._measuring
+
+    def begin(self, learner: Learner) -> None:
+        """Write down what there is before the first step: sparsities, and a validation."""
+        self._measure(0, learner)
 
     def restore(self, state: dict[str, Tensor]) -> int:
         """Take `state` as what is to be saved, bring back the newest saved one in place; return the next step."""
@@ -58,7 +69,7 @@ class Diary:
         if saved is None:
             return 0
         notes = json.loads(self._resume.notes)
-        self.rows = notes["rows"]
+        self.rows, self._seconds_before = notes["rows"], notes["seconds"]
         with torch.no_grad():
             for name, tensor in {**state, "sums": self._sums}.items():
                 tensor.copy_(saved[name])
@@ -76,7 +87,7 @@ class Diary:
         if done % self.every == 0 or done == self.num_steps:
             self._write(done, learner)
         if done == self.num_steps or self._resume.due():
-            notes = json.dumps({"rows": self.rows, "step": done})
+            notes = json.dumps({"rows": self.rows, "step": done, "seconds": self.seconds})
             self._resume.save(done, {**self._state, "sums": self._sums}, notes)
         self._progress.update(done)
 
@@ -92,7 +103,12 @@ class Diary:
             raise Diverged(f"seed {self.seed} diverged within the {self.every} steps before step {done}")
         self.note("train", done, "loss", losses / count)
         self.note("train", done, self._score, scores / count)
+        self._measure(done, learner)
+
+    def _measure(self, done: int, learner: Learner) -> None:
+        began = time.monotonic()
         for name, sparsity in learner.sparsities().items():
             self.note("none", done, f"sparsity/{name}", float(sparsity))
         for metric, value in self.validate().items():
             self.note("val", done, metric, value)
+        self._measuring += time.monotonic() - began

@@ -9,8 +9,8 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from carryover.core.block import Tensors
-from carryover.metaticket.settings import Norm
 from carryover.data.tasks import Tasks
+from carryover.metaticket.settings import Norm
 from carryover.nets.episode_norm import norms_with
 
 
@@ -43,7 +43,9 @@ class Network:
             outputs = functional_call(self.net, parameters, (both,))
         return outputs[count:]
 
-    def loss(self, outputs: Float[Tensor, "n outputs"], targets: Shaped[Tensor, "n *target"]) -> Float[Tensor, ""]:
+    def loss(
+        self, outputs: Float[Tensor, "n outputs"], targets: Shaped[Tensor, "n *target"]
+    ) -> Float[Tensor, ""]:
         """Average cross-entropy in nats, or the squared error."""
         return F.mse_loss(outputs, targets) if self.regression else F.cross_entropy(outputs, targets)
 

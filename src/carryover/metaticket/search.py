@@ -15,6 +15,7 @@ from carryover.metaticket.methods import METHODS
 from carryover.metaticket.network import Network
 from carryover.metaticket.schedule import outer_rate
 from carryover.metaticket.settings import FewshotTraining
+from carryover.sparse.prunable import prunable
 from carryover.sparse.randomize import redraw_pruned_, redraw_stream
 
 Sample = Callable[[int], Tasks]
@@ -26,30 +27,31 @@ def learn(
     network: Network,
     learner: Learner,
     run: FewshotTraining,
-    seed: int,
     sample: Sample,
     diary: Diary,
-    fan_in: dict[str, int],
     batching: Batching,
 ) -> None:
-    """Learn the variables of `learner`, in place, from where the diary's saved state left off.
+    """Learn the variables of `learner`, in place, from where the diary's saved state left off; the seed is the diary's.
 
     Masks are computed once for each outer step. Every loss stays on the device until the diary writes it down.
     Source: Meta-ticket, sections 1.9 (Meta-ticket) and 2.1 (MAML; ANIL and BOIL differ in roles alone).
     """
     optimizers = list(_optimizers(learner, run))
-    inner = Inner(run.inner_steps, run.order)
+    inner, fan_in = Inner(run.inner_steps, run.order), prunable(network.net)
     state = {**learner.variables, **_redrawn(learner, run)}
     for names, optimizer, _ in optimizers:
         state |= {f"optimizer/{names[0]}/{name}": tensor for name, tensor in optimizer.state().items()}
-    for step in range(diary.restore(state), run.outer_steps):
+    first = diary.restore(state)
+    if first == 0:
+        diary.begin(learner)
+    for step in range(first, run.outer_steps):
         start, rates = learner.parametrise(second=run.order == "second")
         found = outer_gradient(network, start, rates, sample(step), inner, batching)
         gradients = learner.outer(start, rates, found.start, found.rates)
         for names, optimizer, rate in optimizers:
             optimizer.step(rate(step), [gradients[name] for name in names])
         if _redraws(run) and (step + 1) % run.randomize_every == 0:
-            redraw(learner, run, seed, (step + 1) // run.randomize_every, fan_in)
+            redraw(learner, run, diary.seed, (step + 1) // run.randomize_every, fan_in)
         diary.close(step, found, learner)
 
 

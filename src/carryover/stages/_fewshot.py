@@ -134,7 +134,9 @@ def open_training(manifest: Path) -> Trained:
     tensors, notes = load_tensors(manifest.with_name(NETS))
     seeds = tuple(sorted({int(name.partition("/")[0]) for name in tensors}))
     if not seeds:
-        raise ValueError(f"{manifest}: every seed of this training diverged, so there is nothing to test: lower its rates")
+        raise ValueError(
+            f"{manifest}: every seed of this training diverged, so there is nothing to test: lower its rates"
+        )
     shape = tuple(map(int, notes["shape"].split(",")))
     return Trained(parse(FewshotTraining, made.spec or ""), str(made.record["run"]), seeds, shape, tensors)
 

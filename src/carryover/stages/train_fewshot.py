@@ -1,7 +1,6 @@
 """Meta-train a block of seeds, one after the other; a random network is only drawn."""
 
 import resource
-import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -27,7 +26,6 @@ from carryover.metaticket.roles import maskable, roles_of
 from carryover.metaticket.search import learn
 from carryover.metaticket.settings import FewshotTraining
 from carryover.metaticket.starts import draw_scores, draw_start
-from carryover.sparse.prunable import prunable
 from carryover.stages._cli import pick_device, run_stage, seeds_of, set_threads
 from carryover.stages._fewshot import (
     Trained,
@@ -77,14 +75,12 @@ def main(argv: Sequence[str] | None = None) -> None:
                 diary.validate = lambda learner=learner, network=network, score=score: {  # type: ignore[misc]
                     **validated(network, learner, run, stored.tasks(validation, like), batching, score)
                 }
-                began = time.monotonic()
                 with suppress(Diverged):  # the diary says so, and the net is left out
                     if METHODS[run.method].learns or METHODS[run.method].masks == "scores":
-                        fan_in = prunable(network.net)
-                        learn(
-                            network, learner, run, seed, sampler(training, run, seed), diary, fan_in, batching
-                        )
-                    seconds[str(seed)] = round(time.monotonic() - began, 1)
+                        learn(network, learner, run, sampler(training, run, seed), diary, batching)
+                    else:
+                        diary.begin(learner)
+                    seconds[str(seed)] = round(diary.seconds, 1)
                     tensors.update({f"{seed}/{name}": t for name, t in tensors_of(learner).items()})
             rows += diary.rows
         save_table(args.metrics, [{"run": run_name(args), **row} for row in rows])
@@ -95,6 +91,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "attempt": work.attempt,
             "seconds": dict(seconds),
             "peak_mb": peak_mb(),
+            "classes": len(getattr(training, "classes", ())),
         }
         sign(args, run.stage, "training", outputs=[args.nets], inputs=inputs[2:], record=record)
         work.clear()

@@ -108,11 +108,6 @@ def test_seconds_and_memory_of_a_training_are_rows_at_its_last_step(made):
     ]
 
 
-def test_a_training_that_was_interrupted_has_no_seconds(made):
-    rows = made.training("main", "maml", record={"attempt": 2}).results.rows
-    assert set(rows["metric"][rows["split"] == "none"]) == {"peak_mb"}
-
-
 def test_a_seed_that_diverged_has_memory_and_no_seconds(made):
     rows = made.training("main", "maml", diverged=[2]).results.rows
     assert rows["seed"][rows["metric"] == "seconds"].tolist() == [1]

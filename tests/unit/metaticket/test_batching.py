@@ -1,5 +1,6 @@
 """Sections 1.12, 6.1: how tasks are run, what is asked of them, and how much memory that takes."""
 
+import weakref
 from itertools import pairwise
 
 import pytest
@@ -19,7 +20,9 @@ from metaticket_problems import (
 from reference import meta_ticket as published
 
 from carryover.data.tasks import Tasks, num_tasks
+from carryover.metaticket import batching as batching_module
 from carryover.metaticket.batching import Batching, Inner, after_steps, batching_of, outer_gradient
+from carryover.metaticket.network import Network
 from carryover.nets.episode_norm import EpisodeNorm
 
 EVERY_BACKEND = pytest.mark.parametrize("batching", [LOOP, VMAP], ids=["loop", "vmap"])
@@ -237,6 +240,27 @@ def test_second_order_keeps_as_much_for_each_further_inner_step(method):
 def test_first_order_keeps_as_much_for_many_inner_steps_as_for_one(method):
     """Also where the outer loop learns what the inner loop leaves alone."""
     assert len({peak_of(method, "first", num_steps) for num_steps in (1, 2, 5)}) == 1
+
+
+def test_first_order_lets_go_of_the_points_on_the_way(monkeypatch):
+    points, adapt, alive = [], batching_module.adapt, []
+
+    def followed(*own, **named):
+        for point in adapt(*own, **named):
+            points.append(weakref.ref(point["fc1.weight"]))
+            yield point
+
+    def loss(self, outputs, targets, plain=Network.loss):
+        alive.append(sum(point() is not None for point in points))
+        return plain(self, outputs, targets)
+
+    monkeypatch.setattr(batching_module, "adapt", followed)
+    monkeypatch.setattr(Network, "loss", loss)
+    run, _, learner, tasks = posed("maml", num=1, order="first")
+    meta_gradient(run, learner, tasks, num_steps=6)
+    assert len(points) == 7
+    assert len(alive) == 7
+    assert alive[-1] == 2  # at the query: the start, which is the learner's, and the end
 
 
 @pytest.mark.parametrize("method", ["maml", "metaticket"])

@@ -36,6 +36,7 @@ FORMS = {
     "BOIL of first order": ("boil", {"order": "first"}),
     "Meta-LTH": ("meta-lth", {}),
     "Meta-ticket": ("metaticket", {"warmup_steps": 2}),
+    "Meta-ticket of first order": ("metaticket", {"order": "first"}),
     "Meta-ticket by AdamW": ("metaticket", {"optimizer": "adamw", "schedule": "constant", "outer_lr": 0.1}),
     "Meta-ticket with redraws": ("metaticket", {"randomize_every": 2, "randomize_prob": 0.5}),
     "Meta-ticket with auxiliary values": ("metaticket", {"auxiliary_lr": 0.01, "outer_lr": 3.0}),
@@ -127,7 +128,8 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_bits(form, stop):
     found = train(run, second, resume)
     assert found.rows == expected.rows
     assert same(state_of(second), state_of(whole))
-    assert {row["step"] for row in found.rows} == {4, 6}
+    assert {row["step"] for row in found.rows} == {0, 4, 6} or not whole.scores
+    assert {row["step"] for row in found.rows} >= {4, 6}
 
 
 def test_a_training_is_stopped_often_and_goes_on_from_files(tmp_path):
@@ -169,7 +171,7 @@ class Waits(TorchDispatchMode):
 @pytest.mark.parametrize("method", LEARNING)
 @pytest.mark.parametrize("num_steps", [3, 9])
 def test_the_host_waits_for_the_device_only_when_the_diary_writes(method, num_steps, monkeypatch):
-    """Once for the sums, once for each tensor's sparsity. By SGD, since Adam's counters live on the host."""
+    """Once for the sums, and for each tensor's sparsity, which it also writes before the first step. By SGD, since Adam's counters live on the host."""
     run = run_of(method, optimizer="sgd", outer_steps=num_steps)
     learner, tasks, copies = learner_of(run, network_of(run)), sampled(run), []
 
@@ -181,16 +183,16 @@ def test_the_host_waits_for_the_device_only_when_the_diary_writes(method, num_st
     with Waits() as waits:
         train(run, learner, tasks=tasks)
     assert copies == ["tolist"]
-    assert waits.count == len(learner.masks())
+    assert waits.count == 2 * len(learner.masks())
 
 
 def test_masks_are_made_once_in_each_outer_step(monkeypatch):
-    """However many tasks and inner steps there are; one more time when the diary writes the sparsity."""
+    """However many tasks and inner steps there are; two more times when the diary writes the sparsity."""
     made, at_least = [], learner_module.at_least
     monkeypatch.setattr(learner_module, "at_least", lambda *own: (made.append(1), at_least(*own))[1])
     run, learner = posed("Meta-ticket", inner_steps=3, meta_batch=5)
     train(run, learner)
-    assert len(made) == len(learner.scores) * (run.outer_steps + 1)
+    assert len(made) == len(learner.scores) * (run.outer_steps + 2)
 
 
 @pytest.mark.parametrize("method", ["metaticket", "metaticket-boil"])
