@@ -11,7 +11,7 @@ from carryover.core.config import Settings
 from carryover.problems import Path, Problems, explain, mapping, members, nearest
 
 MAX_NAME = 60
-COMMON = ("recipe", "pairs", "job")
+COMMON = ("recipe", "pairs", "seeds", "job")
 """What every entry may say beside the settings of its kind."""
 
 

@@ -165,3 +165,38 @@ def test_colour_becomes_grey_and_grey_becomes_colour(tmp_path):
     assert colour.shape == (1, 3, 6, 6)
     assert colour[:, 0].equal(colour[:, 2])
     assert read_folder(as_folder(tmp_path / "pets", PLAIN), 1, None).parts["all"].images.shape == (3, 1, 6, 6)
+
+
+def wide(width=12, height=6):
+    """A picture that is brighter to the right, as an array and as PNG."""
+    pixels = np.tile(np.arange(width, dtype=np.uint8)[None, :, None] * 20, (height, 1, 3))
+    return Image.fromarray(pixels), png(pixels=pixels)
+
+
+def test_a_picture_can_be_resized_more_than_is_cut_out():
+    image, _ = wide()
+    cut = np.array(fit(image, 4, 6))  # height 6 as it is, then 4x4 from the centre
+    assert (cut == np.array(image)[1:5, 4:8]).all()
+    assert fit(fit(image, 4), 4, 4).size == (4, 4)
+
+
+def test_a_picture_can_be_stretched_and_nothing_is_cut():
+    image, _ = wide()
+    stretched = fit(image, 6, "stretch")
+    assert (np.array(stretched) == np.array(image.resize((6, 6), Image.Resampling.BILINEAR))).all()
+    assert np.array(fit(image, 6))[0, 0, 0] > np.array(stretched)[0, 0, 0]
+
+
+@both
+def test_folders_may_hold_different_classes_for_few_shot_learning(tmp_path, make):
+    members = {"train/cat/1.png": png(0), "val/elk/1.png": png(1), "test/dog/1.png": png(2)}
+    path = make(tmp_path / "pets", members)
+    with pytest.raises(ValueError, match="has classes that train lacks"):
+        read_folder(path, 3, None)
+    contents = read_folder(path, 3, None, by_class=True)
+    assert contents.classes == ("cat", "dog", "elk")
+    assert {name: part.labels.tolist() for name, part in contents.parts.items()} == {
+        "test": [1],
+        "train": [0],
+        "val": [2],
+    }

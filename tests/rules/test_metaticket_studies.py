@@ -1,0 +1,176 @@
+"""A study's `metaticket` section expands to the runs that it describes, and every mistake in it is told."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from carryover.problems import ConfigError
+from carryover.workflow import load_workflow
+
+ROOT = Path(__file__).parent.parent.parent
+STUDY = """
+description: for tests
+datasets:
+  shots: {source: digits, class_split: digits, mean: [0], std: [1]}
+  other: {source: mnist}
+  waves: {source: sinusoid}
+nets:
+  small: {kind: episode-mlp, hidden: [16]}
+  large: {kind: episode-mlp, hidden: [16], width: 2}
+  wave: {kind: regressor}
+metaticket:
+  seeds: [1-2, 3]
+  recipes:
+    short: {dataset: shots, net: small, outer_steps: 5, tasks: 10}
+  trainings:
+    main: {recipe: short, method: [maml, metaticket]}
+    wide: {recipe: short, net: large, method: random, seeds: [3]}
+    lth: {recipe: short, method: meta-lth, start: main-maml}
+    wave: {dataset: waves, net: wave, ways: 1, norm: none, outer_steps: 5, method: maml}
+  tests:
+    all: {recipe: short, training: [main, wide]}
+    more: {training: main-metaticket, ways: 3, shots: 1, query_shots: 15, tasks: 20}
+    cross: {training: main-maml, dataset: other}
+    mac: {training: main-maml, widen: {units: 4}}
+  analyses:
+    all: {training: main}
+  figures:
+    results: {draw: results, tests: [all, mac]}
+    features: {draw: features, analyses: [all]}
+"""
+PLACE = "results/mine/metaticket"
+
+
+def load(tmp_path, change=lambda study: None):
+    study = yaml.safe_load(STUDY)
+    change(study["metaticket"])
+    (tmp_path / "studies").mkdir(exist_ok=True)
+    (tmp_path / "studies" / "mine.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    return load_workflow({"study": "mine"}, tmp_path).metaticket
+
+
+def refusal(tmp_path, change):
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, change)
+    return str(caught.value)
+
+
+def test_the_name_of_a_swept_training_stands_for_all_of_its_runs(tmp_path):
+    flow = load(tmp_path)
+    assert list(flow.runs["trainings"]) == ["main-maml", "main-metaticket", "wide", "lth", "wave"]
+    assert list(flow.runs["tests"]) == [
+        "all-main-maml",
+        "all-main-metaticket",
+        "all-wide",
+        "more",
+        "cross",
+        "mac",
+    ]
+    assert list(flow.runs["analyses"]) == ["all-main-maml", "all-main-metaticket"]
+
+
+def test_a_test_has_the_blocks_of_its_training(tmp_path):
+    flow = load(tmp_path)
+    assert flow.blocks("trainings", "main-maml") == ["s1-2", "s3"]
+    assert flow.blocks("tests", "all-wide") == ["s3"]
+    assert flow.needs("tests", "mac", "s1-2") == {
+        "training": [f"{PLACE}/trainings/main-maml/s1-2/manifest.json"]
+    }
+    assert flow.needs("trainings", "lth", "s3") == {
+        "start": [f"{PLACE}/trainings/main-maml/s3/manifest.json"]
+    }
+    assert flow.needs("trainings", "wide", "s3") == {"start": []}
+
+
+def test_runs_that_are_measured_alike_share_their_stored_tasks(tmp_path):
+    flow = load(tmp_path)
+    folder = "results/data/episodes"
+    assert flow.episodes("tests", "all-main-maml") == f"{folder}/shots/test-5w5s5q-10.safetensors"
+    assert flow.episodes("tests", "all-wide") == flow.episodes("tests", "all-main-metaticket")
+    assert flow.episodes("tests", "more") == f"{folder}/shots/test-3w1s15q-20.safetensors"
+    assert flow.episodes("tests", "cross") == f"{folder}/other/test-5w5s5q-1000.safetensors"
+    assert flow.episodes("trainings", "wave") == f"{folder}/waves/val-1w5s5q-200.safetensors"
+    assert set(flow.stored) == {flow.episodes(kind, run) for kind, runs in flow.runs.items() for run in runs}
+
+
+def test_a_figure_gets_its_tests_and_the_trainings_they_belong_to(tmp_path):
+    flow = load(tmp_path)
+    assert flow.figure_runs("results") == {
+        "trainings": ["main-maml", "main-metaticket", "wide"],
+        "tests": ["all-main-maml", "all-main-metaticket", "all-wide", "mac"],
+    }
+    assert len(flow.figure_results("results")) == 2 + 2 + 1 + 2 + 2 + 1 + 2
+    assert f"{PLACE}/table.csv" in flow.targets()
+
+
+@pytest.mark.parametrize(
+    ("section", "entry", "change", "said"),
+    [
+        ("trainings", "main", {"method": "mamel"}, "'mamel' is not allowed; did you mean 'maml'?"),
+        ("trainings", "main", {"net": "smal"}, "'smal' is no net of this study; did you mean 'small'?"),
+        ("trainings", "main", {"net": "wave"}, "the net of kind regressor and sinusoids belong together"),
+        ("trainings", "main", {"inner_rate": 1}, "unknown setting; did you mean 'inner_"),
+        ("trainings", "lth", {"start": None}, "start names the training that meta-lth prunes"),
+        (
+            "trainings",
+            "lth",
+            {"start": "main-metaticket"},
+            "meta-lth prunes a training of maml with the same net",
+        ),
+        ("tests", "mac", {"training": "main-metaticket"}, "units are added to nets of maml or anil"),
+        ("tests", "more", {"training": "main-maml"}, "maml learns the classifier of 5 ways"),
+        ("tests", "cross", {"dataset": "waves"}, "a net of classes is tested on images"),
+        ("tests", "all", {"training": "man"}, "'man' is no run in metaticket.trainings"),
+        ("analyses", "all", {"dataset": "nothing"}, "'nothing' is no dataset of this study"),
+        (
+            "figures",
+            "results",
+            {"tests": ["al"]},
+            "'al' is no run in metaticket.tests of this study; did you mean",
+        ),
+        ("figures", "results", {"tests": []}, "draw results shows tests: name at least one of them"),
+    ],
+)
+def test_a_mistake_is_told_with_its_place(tmp_path, section, entry, change, said):
+    told = refusal(tmp_path, lambda study: study[section][entry].update(change))
+    assert f"metaticket.{section}.{entry}" in told
+    assert said in told
+    assert "nothing was started" in told
+
+
+def test_several_mistakes_are_told_at_once(tmp_path):
+    def spoil(study):
+        study["trainings"]["main"]["method"] = "mamel"
+        study["tests"]["mac"]["tasks"] = 0
+        study["figures"]["results"]["draw"] = "result"
+
+    assert "3 problems" in refusal(tmp_path, spoil)
+
+
+def test_the_paper_study_has_the_grids_of_the_specification():
+    """E1 to E8 and X1 to X4 of section 5.1."""
+    flow = load_workflow({"study": "paper"}, ROOT).metaticket
+    trainings = flow.runs["trainings"]
+    omniglot = [run for run in trainings if trainings[run].where[-1] in ("omniglot", "omniglot.ticket")]
+    assert len(omniglot) == 4 * 2 * 2 * (1 + 2)  # widths, ways, shots, MAML and two kinds of redraw
+    mini = trainings["mini.ticket-metaticket-shots5"].settings
+    assert (mini.outer_steps, mini.inner_lr, mini.inner_steps, mini.warmup_steps, mini.meta_batch) == (
+        30_000,
+        0.3,
+        1,
+        1000,
+        4,
+    )
+    constant = trainings["constant"].settings
+    assert (constant.masked, constant.weights, constant.outer_lr, constant.meta_batch) == (
+        "body+head",
+        "constant",
+        0.1,
+        32,
+    )
+    datasets = {flow.dataset("tests", run) for run in flow.runs["tests"]}
+    assert {"cub.shots", "cars.shots", "aircraft", "vgg.flower", "cifar.fs", "mini"} <= datasets
+    assert all(
+        flow.runs["tests"][run].settings.tasks == 1000 for run in flow.runs["tests"] if "sine" not in run
+    )
