@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from carryover.entries import Entry, read_entries
+from carryover.entries import Entry, known_dataset, read_entries
 from carryover.metaticket.settings import KINDS, FewshotTest, FewshotTraining
 from carryover.problems import Path, Problems, mapping
 
@@ -65,10 +65,13 @@ class _Reader:
         for key, kind in self.model.refers.items():  # type: ignore[attr-defined]
             if values.get(key) is not None and kind != self.kind:
                 self._known((*where, key), values[key], kind)
-        for key, plural in (("dataset", "datasets"), ("net", "nets")):
-            if values.get(key) is not None and key in self.model.model_fields:
-                known = mapping(self.study.get(plural))
-                sound &= self.problems.reference((*where, key), values[key], key, known)
+        given = {key for key in self.model.model_fields if values.get(key) is not None}
+        if "dataset" in given:
+            place = (*where, "dataset")
+            sound &= known_dataset(self.problems, place, values["dataset"], self.study, by_class=True)
+        if "net" in given:
+            nets = mapping(self.study.get("nets"))
+            sound &= self.problems.reference((*where, "net"), values["net"], "net", nets)
         if not sound:
             return None
         if isinstance(values.get("net"), str):

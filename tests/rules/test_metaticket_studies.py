@@ -13,7 +13,8 @@ STUDY = """
 description: for tests
 datasets:
   shots: {source: digits, class_split: digits, mean: [0], std: [1]}
-  other: {source: mnist}
+  other: {source: mnist, class_split: ten-digits}
+  plain: {source: digits}
   waves: {source: sinusoid}
 nets:
   small: {kind: episode-mlp, hidden: [16]}
@@ -108,6 +109,18 @@ def test_a_figure_gets_its_tests_and_the_trainings_they_belong_to(tmp_path):
     ("section", "entry", "change", "said"),
     [
         ("trainings", "main", {"method": "mamel"}, "'mamel' is not allowed; did you mean 'maml'?"),
+        (
+            "trainings",
+            "main",
+            {"dataset": "plain"},
+            "needs splits of different classes: give plain a class_split",
+        ),
+        (
+            "tests",
+            "cross",
+            {"dataset": "plain"},
+            "needs splits of different classes: give plain a class_split",
+        ),
         ("trainings", "main", {"net": "smal"}, "'smal' is no net of this study; did you mean 'small'?"),
         ("trainings", "main", {"net": "wave"}, "the net of kind regressor and sinusoids belong together"),
         ("trainings", "main", {"inner_rate": 1}, "unknown setting; did you mean 'inner_"),
@@ -137,6 +150,27 @@ def test_a_mistake_is_told_with_its_place(tmp_path, section, entry, change, said
     assert f"metaticket.{section}.{entry}" in told
     assert said in told
     assert "nothing was started" in told
+
+
+@pytest.mark.parametrize("name", ["shots", "waves"])
+def test_a_data_set_divided_by_class_is_for_few_shot_learning_alone(tmp_path, name):
+    study = yaml.safe_load(STUDY)
+    study["nets"]["mlp"] = {"kind": "mlp", "hidden": [8]}
+    base = {"epochs": 1, "batch_size": 8, "lr": 0.1}
+    study["iterand"] = {
+        "seeds": [0],
+        "recipes": {"base": base},
+        "arms": {"dense": {"method": "dense"}},
+        "grids": {
+            "all": {"product": {"dataset": [name], "net": ["mlp"], "arm": ["dense"], "recipe": ["base"]}}
+        },
+    }
+    study["transfer"] = {"pairs": [1], "trainings": {"all": {"dataset": name, "net": "mlp", **base}}}
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "mine.yaml").write_text(yaml.safe_dump(study, sort_keys=False))
+    with pytest.raises(ConfigError, match="2 problems") as caught:
+        load_workflow({"study": "mine"}, tmp_path)
+    assert str(caught.value).count(f"{name} is for few-shot learning, its splits have different classes") == 2
 
 
 def test_several_mistakes_are_told_at_once(tmp_path):
