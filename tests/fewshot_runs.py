@@ -9,8 +9,8 @@ from carryover.core import rng
 from carryover.core.config import canonical
 from carryover.data.episode_settings import EpisodeSettings
 from carryover.data.images import Images, Split, save_images
-from carryover.metaticket.settings import FewshotTraining
-from carryover.stages import sample_episodes, train_fewshot
+from carryover.metaticket.settings import FewshotTest, FewshotTraining
+from carryover.stages import sample_episodes, test_fewshot, train_fewshot
 
 SIDE = 6
 PARTS = {"train": range(0, 6), "val": range(6, 10), "test": range(10, 14)}
@@ -65,18 +65,60 @@ def stored(images: Path, split: str, **changes: int) -> Path:
 
 def train(folder: Path, images: Path, run: str, seeds: str = "s1", **changes: object) -> Path:
     """Train a block below `folder`, and return it."""
-    block = folder / "trainings" / run / seeds
-    block.mkdir(parents=True)
+    train_fewshot.main(training(folder, images, run, seeds, **changes))
+    return block_of(folder, "trainings", run, seeds)
+
+
+def training(folder: Path, images: Path, run: str, seeds: str = "s1", **changes: object) -> list[str]:
+    """Give the words of the command that trains a block below `folder`; `before` is the block that meta-lth prunes."""
+    before = changes.pop("before", None)
     settings = FewshotTraining.model_validate({**RUN, **changes})
+    block = block_of(folder, "trainings", run, seeds)
     arguments = {
         "spec": canonical(settings),
+        "code": "0",
         "seeds": seeds,
         "device": "cpu",
         "images": images,
         "episodes": stored(images, "val", ways=settings.ways, tasks=settings.val_tasks),
+        "work": folder / "work",
         "nets": block / "nets.safetensors",
         "metrics": block / "metrics.csv",
         "manifest": block / "manifest.json",
     }
-    train_fewshot.main([word for name, value in arguments.items() for word in (f"--{name}", str(value))])
+    if before is not None:
+        arguments["start"] = Path(str(before)) / "manifest.json"
+    return words(arguments)
+
+
+def test(folder: Path, images: Path, run: str, block: Path, **changes: object) -> Path:
+    """Test a trained block, and return the block of the test."""
+    own = {"training": block.parent.name, "tasks": 3, "steps": [0, 1, 3], **changes}
+    settings = FewshotTest.model_validate(own)
+    size = {"ways": settings.ways or 3, "shots": settings.shots or 2, "tasks": settings.tasks}
+    made = block_of(folder, "tests", run, block.name)
+    arguments = {
+        "spec": canonical(settings),
+        "seeds": block.name,
+        "device": "cpu",
+        "images": images,
+        "episodes": stored(images, settings.split, **size),
+        "training": block / "manifest.json",
+        "tasks": made / "tasks.safetensors",
+        "metrics": made / "metrics.csv",
+        "manifest": made / "manifest.json",
+    }
+    test_fewshot.main(words(arguments))
+    return made
+
+
+def block_of(folder: Path, kind: str, run: str, seeds: str) -> Path:
+    """Make the folder of a block."""
+    block = folder / kind / run / seeds
+    block.mkdir(parents=True, exist_ok=True)
     return block
+
+
+def words(arguments: dict[str, object]) -> list[str]:
+    """Write arguments as words of a command."""
+    return [word for name, value in arguments.items() for word in (f"--{name}", str(value))]

@@ -107,8 +107,8 @@ def open_run(
 ) -> Given:
     """Open one net of a meta-training: of a block such as `s1-3`, or of the run that the block belongs to.
 
-    `images` is the data set file that says how pictures are scaled; that of the training when it is not given. With
-    `invert` `auto` pictures are inverted where the data set's were (Omniglot).
+    `images` is where the data set of the training lies, which says how pictures are scaled; where it was when it is not
+    given. With `invert` `auto` pictures are inverted where the data set's were (Omniglot).
     Raises ValueError when the training is missing, unfinished or damaged, when it has several nets and `seed` chooses
     none, when it is no training on images, or when the data set is not the one of the training.
     """
@@ -121,12 +121,7 @@ def open_run(
     own = {n.removeprefix(f"{seed}/"): t.to(chosen) for n, t in tensors.items() if n.startswith(f"{seed}/")}
     channels, height, width = map(int, notes["shape"].split(","))
     shape = (channels, height, width)
-    data = load_images(images or _images(block, manifest), splits=())
-    if len(data.mean) != channels:
-        raise ValueError(
-            f"--images {images} has {len(data.mean)} channels, and the net was trained on images of {channels}: name "
-            "its own data set"
-        )
+    data = load_images(_images(block, manifest, images), splits=())
     preparation = prepared_as(data, shape, invert, torch.zeros((), device=chosen))
     return Given(TrainedNet(run, seed, shape, own), str(manifest.record["run"]), preparation)
 
@@ -166,9 +161,18 @@ def _block(folder: Path, seed: int | None) -> tuple[Path, Manifest, int]:
     return *found[wanted[0]], wanted[0]
 
 
-def _images(block: Path, manifest: Manifest) -> Path:
+def _images(block: Path, manifest: Manifest, given: Path | None) -> Path:
     """Name the data set that the nets were trained on, after checking that it is still that one."""
     name, digest = next(iter(manifest.inputs.items()))
+    if given is not None:
+        if not given.is_file():
+            raise ValueError(f"--images: {given} is not there: name the file of the data set, once {name}")
+        if sha256_of(given) != digest:
+            raise ValueError(
+                f"--images {given} is not {name}, the data set that {block} was trained on: name that file, wherever "
+                "it lies now"
+            )
+        return given
     if not Path(name).is_file():
         raise ValueError(
             f"{name}, which {block} was trained on, is not below {Path.cwd()}: go to the folder that `snakemake` was"

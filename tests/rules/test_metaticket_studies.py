@@ -188,6 +188,7 @@ def test_the_paper_study_has_the_grids_of_the_specification():
     trainings = flow.runs["trainings"]
     omniglot = [run for run in trainings if trainings[run].where[-1] in ("omniglot", "omniglot.ticket")]
     assert len(omniglot) == 4 * 2 * 2 * (1 + 2)  # widths, ways, shots, MAML and two kinds of redraw
+    assert len([run for run in trainings if trainings[run].where[-1] == "omniglot.random"]) == 4 * 2 * 2
     mini = trainings["mini.ticket-metaticket-shots5"].settings
     assert (mini.outer_steps, mini.inner_lr, mini.inner_steps, mini.warmup_steps, mini.meta_batch) == (
         30_000,
@@ -208,3 +209,73 @@ def test_the_paper_study_has_the_grids_of_the_specification():
     assert all(
         flow.runs["tests"][run].settings.tasks == 1000 for run in flow.runs["tests"] if "sine" not in run
     )
+
+
+@pytest.mark.parametrize("study", ["paper", "omniglot", "omniglot.full", "demo", "metaticket.full"])
+def test_an_untrained_net_meets_all_tasks_on_which_methods_are_compared(study):
+    """Source: Meta-ticket, section 7.3. A sweep of one method's settings, and a net of constant weights, need none."""
+    flow = load_workflow({"study": study}, ROOT).metaticket
+    own = {run: (flow.training(entry.settings.training), entry) for run, entry in flow.runs["tests"].items()}
+    compared = {
+        (training.net, flow.episodes("tests", run))
+        for run, (training, entry) in own.items()
+        if training.method in ("maml", "boil") and entry.settings.adapted == ("trained",)
+    }
+    untrained = {
+        (training.net, flow.episodes("tests", run))
+        for run, (training, _) in own.items()
+        if training.method == "random"
+    }
+    assert compared
+    assert compared <= untrained
+
+
+def test_the_paper_study_asks_what_adapts_of_every_trained_net_of_images():
+    """Source: Meta-ticket, section 5.3 (body against head), but for nets that are about one setting of a mask."""
+    flow = load_workflow({"study": "paper"}, ROOT).metaticket
+    about_masks = ("constant", "constant.random", "sparsity", "redraw")
+    trained = {
+        run
+        for run, entry in flow.runs["trainings"].items()
+        if flow.training(run).method != "random"
+        and flow.training(run).net.kind != "regressor"
+        and entry.where[-1] not in about_masks
+    }
+    asked = {
+        entry.settings.training
+        for entry in flow.runs["tests"].values()
+        if entry.settings.adapted != ("trained",)
+    }
+    assert trained <= asked
+    looked_at = {flow.training(entry.settings.training).net.kind for entry in flow.runs["analyses"].values()}
+    assert looked_at == {"resnet12", "wrn28", "episode-mlp"}
+    splits = {
+        entry.settings.split
+        for run, entry in flow.runs["analyses"].items()
+        if flow.dataset("analyses", run) == "mini"
+    }
+    assert splits == {"train", "val", "test"}
+
+
+def test_a_study_of_omniglot_has_one_data_set_to_cross_to_and_its_full_form_all_widths():
+    flow = load_workflow({"study": "omniglot.full"}, ROOT).metaticket
+    settings = [flow.training(run) for run in flow.runs["trainings"] if flow.training(run).method == "maml"]
+    assert {(each.net.width, each.shots) for each in settings} == {(1, 5), (1, 1), (2, 5), (4, 5)}
+    crossed = [run for run in flow.runs["tests"] if flow.dataset("tests", run) == "mnist.digits"]
+    methods = 6
+    assert len(crossed) == methods * len(settings) + 1  # MAC on ANIL
+
+
+def test_the_demo_tests_sinusoids_that_no_training_has_met():
+    flow = load_workflow({"study": "demo"}, ROOT)
+    near, far = (flow.study.datasets[name] for name in ("sinusoid", "sinusoid.far"))
+    assert far.amplitude == near.amplitude
+    assert far.test_amplitude[0] >= near.amplitude[1]
+    own = flow.metaticket
+    tested = {
+        name: {own.runs["tests"][run].settings.training for run in own.of_entry("tests", name)}
+        for name in ("sine", "sine-far")
+    }
+    assert tested["sine"] == tested["sine-far"] == {"sine-random", "sine-anil", "sine-maml", "sine-ticket"}
+    ticket = own.training("sine-ticket")
+    assert ticket.randomize_every < ticket.outer_steps

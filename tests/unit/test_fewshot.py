@@ -268,10 +268,10 @@ def test_a_data_set_that_is_not_that_of_the_training_is_refused_unless_it_is_nam
     assert "accuracy" in typed(capsys, arguments, images=moved)
     write_marks(images, source="digits")
     assert "is not the file that" in refused(capsys, arguments)
-    colour = write_marks(tmp_path / "colour.safetensors", channels=3)
-    assert "has 3 channels, and the net was trained on images of 1" in refused(
-        capsys, arguments, images=colour
-    )
+    other = write_marks(tmp_path / "other.safetensors", source="digits")
+    told = refused(capsys, arguments, images=other)
+    assert f"--images {other} is not {images}, the data set that {model} was trained on" in told
+    assert "--images: " in refused(capsys, arguments, images=tmp_path / "nowhere.safetensors")
 
 
 def test_zips_are_read_like_folders(maml, tmp_path, capsys):

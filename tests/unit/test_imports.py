@@ -54,7 +54,7 @@ COMMANDS = {
     "carry_inputs": {"core", "io", "data", "nets", "permute", "transfer"},
 }
 """The commands of `carryover` are above the packages too; like stages they read, call and write."""
-LIGHT = r"core\.config|\w+\.(\w+_)?settings|data\.(names|recipes)|transfer\.pairs"
+LIGHT = r"core\.config|\w+\.(\w+_)?settings|data\.(names|recipes)|transfer\.pairs|metaticket\.methods"
 HEAVY = {"matplotlib", "numpy", "pandas", "scipy", "sklearn", "torch", "torchvision"}
 
 MODULES = {

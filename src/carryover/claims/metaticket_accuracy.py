@@ -126,7 +126,7 @@ GENERALISATION = (
     ),
     FewshotClaim(
         "like-maml",
-        "On Omniglot, 5-shot, in the narrowest perceptron and 1,000 to 2,000 outer steps, Meta-ticket is about as good "
+        "On Omniglot, 5-shot, in the narrowest perceptron and 1,000 to 3,000 outer steps, Meta-ticket is about as good "
         "as MAML.",
         NO_FIGURE,
         "replica",

@@ -50,7 +50,7 @@ class Comparison:
     base: Callable[[FewshotRun], float] = lambda run: 0.0
     """A constant that is taken from it, such as the chance level of a run."""
     exact: bool = False
-    """Whether the claim is about every value, not about a mean: its interval is then their range."""
+    """Whether the claim is about every seed, not about a mean: the worst of them then decides."""
     needed: bool = False
     """Whether the claim says so much of it that it cannot hold where the study has no such runs."""
     label: str = ""
@@ -145,7 +145,7 @@ def _added(
 
 def _effect(comparison: Comparison, groups: Sequence[Float[np.ndarray, "seeds _"]]) -> Effect:
     if comparison.exact:
-        return exact_effect(np.sum(groups, axis=0).ravel().tolist())
+        return exact_effect(np.sum(groups, axis=0).ravel().tolist(), comparison.region)
     if groups[0].shape[1] == 1:
         return paired_effect(np.sum(groups, axis=0).ravel().tolist())
     return crossed_effect(groups)

@@ -88,8 +88,8 @@ class Feature:
 class Sparsity:
     """The pruned fraction of masked weights in a training."""
 
-    at: Literal["end", "first half", "second half"] = "end"
-    """At the end, or its rise in the first half of the training and in the rest of it."""
+    at: Literal["end", "ever", "first half", "second half"] = "end"
+    """At the end, the highest that was recorded, or the rise in the first half of the training and in the rest."""
     over: Literal["mean", "most", "least"] = "mean"
     """The mean over tensors, or the tensor that is pruned the most or the least."""
 
@@ -101,8 +101,8 @@ class Sparsity:
         rows = rows.astype({"step": int})  # a column that analyses lack comes as floats
         courses = rows.pivot_table(index=["seed", "metric"], columns="step", values="value")
         steps = [int(str(step)) for step in courses.columns]
-        values = courses[max(steps)]
-        if self.at != "end":
+        values = courses.max(axis=1) if self.at == "ever" else courses[max(steps)]
+        if self.at.endswith("half"):
             middle = self._middle(steps, run)
             if middle is None:
                 return {}

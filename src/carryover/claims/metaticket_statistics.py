@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import stdtrit  # scipy.stats takes half a second longer to import
 
-from carryover.claims.statistics import ERROR, Effect
+from carryover.claims.statistics import ERROR, Effect, Region
 
 _NO_SPREAD = 1e-9  # as for seeds alone: what is smaller is rounding
 
@@ -63,15 +63,16 @@ def crossed_effect(groups: Sequence[Float[np.ndarray, "seeds _"]]) -> CrossedEff
     )
 
 
-def exact_effect(values: Sequence[float]) -> Effect:
-    """Give the mean of values that are claimed to be one number, with their range in the place of an interval.
+def exact_effect(values: Sequence[float], region: Region) -> Effect:
+    """Give the value that is furthest out of a region, or closest to its end, of values that all lie there as claimed.
 
+    It has no error to speak of; the range of all values stands in the place of an interval.
     Raises ValueError for fewer than two values.
     """
     if len(values) < 2:
         raise ValueError(f"a range needs two seeds or more: got {len(values)}")
-    low, high = min(values), max(values)
-    return Effect(sum(values) / len(values), max(high - low, _NO_SPREAD), low, high, len(values))
+    worst = min(values, key=lambda value: min(value - region.low, region.high - value))
+    return Effect(worst, _NO_SPREAD, min(values), max(values), len(values))
 
 
 def _student(count: int) -> float:

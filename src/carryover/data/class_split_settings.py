@@ -41,9 +41,11 @@ class ClassSplit(Settings):
     rotations: Rotations = (0,)
     """Rotations of every class that does not have its own."""
     train: Entries
-    """Classes to learn from: names, patterns with `*`, or mappings of `class` and `rotations`."""
+    """Classes to learn from: names, patterns with `*`, or mappings of `class` and `rotations`. There may be none in a
+    set that nets of other sets are just tested on."""
     val: Entries
-    """Classes to choose settings on; there may be none."""
+    """Classes to choose settings on. There may be none in such a set; a training is measured on tasks of these, so it
+    needs some."""
     test: Entries
     """Classes to report on."""
 

@@ -1,5 +1,6 @@
 """Few-shot episodes: tasks drawn from the classes of a split, or from a range of sinusoids."""
 
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -35,16 +36,21 @@ class Episodes(Protocol):
 
 
 def open_episodes(path: Path, split: str, like: Tensor) -> Episodes:
-    """Open a split of a data set file, or the ranges of sinusoids, on the device of `like`.
+    """Open one split, as `open_splits` does."""
+    return open_splits(path, [split], like)[0]
+
+
+def open_splits(path: Path, splits: Sequence[str], like: Tensor) -> list[Episodes]:
+    """Open splits of a data set file, or of the ranges of sinusoids, on the device of `like`.
 
     Images stay uint8 there; tasks have the dtype of `like`. Sinusoids lie in a JSON file.
-    Raises ValueError when the file is missing or damaged, or when the split shares a class with another one.
+    Raises ValueError when the file is missing or damaged, or when two splits of it share a class.
     """
     if path.suffix == ".json":
-        return Sinusoids(load_sinusoid(path), split, like)
+        return [Sinusoids(load_sinusoid(path), split, like) for split in splits]
     images = load_images(path)
     _check_splits(images)
-    return ImageEpisodes(images, split, like)
+    return [ImageEpisodes(images, split, like) for split in splits]
 
 
 class ImageEpisodes:
@@ -119,7 +125,8 @@ class ImageEpisodes:
         if ways > len(self.classes):
             raise ValueError(
                 f"{self.place}: tasks of {ways} ways need as many classes, and it has {len(self.classes)}: lower ways, "
-                "or give the split more classes by a class_split"
+                "or give the split more classes by a class_split; without classes in val it can be tested on, "
+                "but nothing can be trained on it"
             )
         each, fewest = shots + query_shots, int(self._sizes.min())
         if each > fewest:

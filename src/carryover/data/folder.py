@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +14,7 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.transforms import functional as transform
 
@@ -178,14 +179,23 @@ def _decode_named(path: Path, name: str, read: Read, channels: int) -> Image.Ima
 
 
 def decode(data: bytes, channels: int) -> Image.Image:
-    """Decode a picture to 8-bit grey (1 channel) or red, green, blue (3 channels).
+    """Decode a picture to 8-bit grey (1 channel) or red, green, blue (3 channels), upright as its camera says (EXIF).
 
     Raises ValueError or what the decoder raises when it is damaged or has more than 8 bits per channel.
     """
     with Image.open(io.BytesIO(data)) as picture:
         if picture.mode.startswith(("I", "F")):
             raise ValueError(f"it has more than 8 bits per channel, mode {picture.mode}")
-        return picture.convert("L" if channels == 1 else "RGB")
+        picture.load()
+        return _upright(picture).convert("L" if channels == 1 else "RGB")
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """Turn a photograph as its camera says; damaged notes of a camera are no reason to refuse the picture."""
+    try:
+        return ImageOps.exif_transpose(picture)
+    except (KeyError, SyntaxError, TypeError, ValueError, struct.error):
+        return picture
 
 
 def fit(image: Image.Image, size: int | None, resize: Resize = None) -> Image.Image:

@@ -29,8 +29,9 @@ def tabulate_cost(results: Results, spec: FewshotFigureSettings) -> DataFrame:
     """Tabulate what every training has cost; `quantity` is `seconds`, `of_maml` or `peak_mb`, and `place` the machine;
     every machine has a panel of its own.
 
-    Seconds are those of 1,000 outer steps with their evaluations, of the machine that ran them; a training that was
-    interrupted has none. `of_maml` is their mean over that of MAML in the same panel and on the same machine.
+    Seconds are those of 1,000 outer steps without the validations between them, of the machine that ran them; a
+    training that was interrupted has none. `of_maml` is their mean over that of MAML in the same panel and on the
+    same machine.
     Raises ValueError when no training has taken an outer step.
     """
     rows = results.rows[results.rows["kind"] == "training"]
@@ -108,8 +109,8 @@ def _remarks(table: DataFrame) -> str:
         f"Mean of n = {most} seed{'s' * (most != 1)}; plus or minus: one standard deviation over seeds."
         if most > 1
         else "n = 1 seed.",
-        f"On {'; '.join(str(place) for place in table['place'].unique())}. Seconds with the evaluations along the way; "
-        "of trainings that were not interrupted. Memory: the largest of the process, which trains the seeds of a block "
-        "one after the other. Times of jobs that ran side by side on one machine are not exact: the ratios of the "
-        "benchmarks are measured in turns.",
+        f"On {'; '.join(str(place) for place in table['place'].unique())}. Seconds without the validations along the "
+        "way; of trainings that were not interrupted. Memory: the largest of the process, which trains the seeds of a "
+        "block one after the other. Times of jobs that ran side by side on one machine are not exact: the ratios of "
+        "the benchmarks are measured in turns.",
     )

@@ -13,9 +13,11 @@ from pandas import DataFrame
 from carryover.figures import style
 from carryover.figures.metaticket_panels import (
     draw_course,
+    draw_levels,
     figure_of,
     grid_of,
     legend,
+    level_note,
     looks_in,
     name,
     seeds_of,
@@ -38,8 +40,8 @@ _MARKERS = "osD^vP"
 def tabulate_curves(results: Results, spec: FewshotFigureSettings) -> DataFrame:
     """Tabulate accuracy (or mean squared error) of every training by outer step (x), on training and validation tasks.
 
-    On training tasks it is the mean since the last evaluation. A seed that diverged counts in `part` diverged: x is
-    the step that ended it.
+    `steps` are the inner steps that were taken. On training tasks the score is the mean since the last evaluation. A
+    seed that diverged counts in `part` diverged: x is the step that ended it.
     Raises ValueError when no training has been evaluated.
     """
     rows = results.rows[results.rows["kind"] == "training"]
@@ -51,7 +53,18 @@ def tabulate_curves(results: Results, spec: FewshotFigureSettings) -> DataFrame:
     ended = rows[rows["metric"] == "diverged"]
     gone = over_seeds(ended, ["run", "split", "metric", "step"]).assign(part="diverged")
     table = pandas.concat([found, gone] if len(gone) else [found]).merge(cells, on="run")
-    return ordered(table_of(table.rename(columns={"step": "x", "metric": "quantity"}).assign(axis=_OUTER)))
+    runs = rows.drop_duplicates("run").set_index("run")
+    lengths = {"train": runs["training.inner_steps"], "val": runs["training.val_steps"]}
+    lengths["val"] = lengths["val"].fillna(lengths["train"])
+    table["steps"] = [
+        lengths[str(split)][run] for split, run in zip(table["split"], table["run"], strict=True)
+    ]
+    table = table.rename(columns={"step": "x", "metric": "quantity"})
+    panels = table[table["quantity"] == "accuracy"].drop_duplicates("panel")
+    chance = panels[["panel", "title", "subtitle"]].assign(
+        part="chance", mean=[1 / runs["ways"][run] for run in panels["run"]]
+    )
+    return ordered(table_of(pandas.concat([table, chance]).assign(axis=_OUTER)))
 
 
 def tabulate_sparsity(results: Results, spec: FewshotFigureSettings) -> DataFrame:
@@ -80,26 +93,35 @@ def draw_curves(table: DataFrame) -> Figure:
     looks = looks_in(table)
     gone = table[table["part"] == "diverged"]
     text = remarks(
-        "Training tasks: mean since the last evaluation, after K inner steps; validation tasks: the same ones at every "
-        "step, for every method and seed.",
+        "Training tasks: mean since the last evaluation; validation tasks: the same ones at every step, for every "
+        "method and seed.",
         spread(table[table["part"] == "course"], "band"),
         f"Crosses: where seeds diverged and ended ({int(gone['n'].sum())} in all)." if len(gone) else "",
+        level_note(table),
     )
     figure, grid = grid_of(table, 2.2, text, len(_SPLITS))
     for axes, rows in grid:
         for axis, (split, words) in zip(axes, _SPLITS.items(), strict=True):
-            _curves(axis, rows[rows["split"] == split], looks, seeds_of(table))
-            name(axis, rows, words)
+            own = rows[rows["split"] == split]
+            _curves(axis, own, looks, seeds_of(table))
+            name(axis, rows, f"{words}{_after(own)}")
         quantity = str(rows["quantity"][rows["part"] == "course"].iloc[0])
         low, high = min(axis.get_ylim()[0] for axis in axes), max(axis.get_ylim()[1] for axis in axes)
         for axis in axes:
             axis.set_ylim(low, high)
+            draw_levels(axis, rows)
             if quantity == "accuracy":
                 style.percent_axis(axis, "accuracy" if axis is axes[0] else "")
         if quantity != "accuracy":
             axes[0].set_ylabel(_SCORES[quantity])
     legend(figure, looks.values(), 4)
     return figure
+
+
+def _after(rows: DataFrame) -> str:
+    """Say after how many inner steps scores are, where it is one number."""
+    found = [int(each) for each in rows["steps"].dropna().unique()]
+    return f", after {found[0]} inner step{'s' * (found != [1])}" if len(found) == 1 else ""
 
 
 def _curves(axis: Axes, rows: DataFrame, looks: dict[str, Look], most: int) -> None:

@@ -20,7 +20,8 @@ def adapt(
 ) -> Iterator[Tensors]:
     """Yield the parameters before the first step and after every step of gradient descent.
 
-    Parameters without a rate pass through: no gradient with respect to them is taken. `derivatives` says what of the
+    Parameters without a rate pass through: no gradient with respect to them is taken, and none at all where nothing
+    has a rate. `derivatives` says what of the
     steps can be derived again: all (`second`), the parameters but not their gradients (`first`), or nothing. Where it
     is not `second`, gradients are taken at constants: no graph is made that could keep memory from step to step.
 
@@ -34,7 +35,9 @@ def adapt(
     yield parameters
     for _ in range(num_steps):
         at = parameters if derivatives == "second" else _constants(parameters)
-        slopes = gradient(lambda own, at=at: loss({**at, **own}), {name: at[name] for name in rates})  # type: ignore[misc]
+        moving = {name: at[name] for name in rates}
+        # autograd takes no gradient with respect to nothing
+        slopes = gradient(lambda own, at=at: loss({**at, **own}), moving) if moving else {}  # type: ignore[misc]
         moved = {name: _descended(parameters[name], rate, slopes[name]) for name, rate in rates.items()}
         if derivatives == "none":
             moved = _constants(moved)

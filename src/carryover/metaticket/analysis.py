@@ -1,6 +1,6 @@
 """What adaptation changes in a trained net: weights, gradients and features, averaged over tasks."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 from carryover.core.block import Tensors
 from carryover.data.tasks import Tasks
 from carryover.metaticket.adapt import adapt
-from carryover.metaticket.batching import Batching
+from carryover.metaticket.batching import EVALUATED, Batching
 from carryover.metaticket.features import class_cosines, linear_cka, recorded
 from carryover.metaticket.learner import Learner
 from carryover.metaticket.network import Network
@@ -30,9 +30,9 @@ class Finding:
 
 
 def analyse(
-    network: Network, learner: Learner, tasks: Tasks, num_steps: int, batching: Batching
+    network: Network, learner: Learner, groups: Iterable[Tasks], num_steps: int, batching: Batching
 ) -> list[Finding]:
-    """Compare a net before and after `num_steps` inner steps, task by task.
+    """Compare a net before and after `num_steps` inner steps, task by task; tasks come in groups of any size.
 
     Of each hidden layer's activations of the query: `cka` between before and after, and of images the mean cosine
     similarity of two examples of one class and of two classes, `within_before`, `within_after`, `between_before` and
@@ -66,11 +66,14 @@ def analyse(
                 parts += [[within for within, _ in cosines], [between for _, between in cosines]]
         return tuple(torch.stack(part) for part in parts)
 
-    every = zip(*(batching.over(run, chunk, network) for chunk in batching.chunks(tasks)), strict=True)
-    cka, sizes, changes, *cosines = [torch.cat(parts).mean(0).cpu() for parts in every]
+    every = []
+    for tasks in groups:
+        every += [batching.over(run, chunk, network) for chunk in batching.chunks(tasks, EVALUATED)]
+        labels = tasks.query_y[0].tolist()
+    cka, sizes, changes, *cosines = [torch.cat(parts).mean(0).cpu() for parts in zip(*every, strict=True)]
     of_layers = {"cka": cka}
     if not network.regression:
-        num_labels, num_classes = tasks.query_y.shape[1], len(set(tasks.query_y[0].tolist()))
+        num_labels, num_classes = len(labels), len(set(labels))
         defined = {"within": num_labels > num_classes, "between": num_classes > 1}
         for (where, is_defined), each in zip(defined.items(), cosines, strict=True):
             if is_defined:

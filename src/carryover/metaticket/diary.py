@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable
-from typing import TypedDict
+from typing import Never, TypedDict
 
 import torch
 from torch import Tensor
@@ -91,6 +91,11 @@ class Diary:
             self._resume.save(done, {**self._state, "sums": self._sums}, notes)
         self._progress.update(done)
 
+    def diverge(self, step: int, why: str) -> Never:
+        """End the training of this seed as diverged."""
+        self.note("train", step, "diverged", 1.0)
+        raise Diverged(why)
+
     def note(self, split: str, step: int, metric: str, value: float) -> None:
         """Write down one observation."""
         self.rows.append(Row(seed=self.seed, split=split, step=step, metric=metric, value=value))
@@ -99,8 +104,7 @@ class Diary:
         count, losses, scores = self._sums.tolist()
         self._sums.zero_()
         if not losses / count <= DIVERGED:
-            self.note("train", done, "diverged", 1.0)
-            raise Diverged(f"seed {self.seed} diverged within the {self.every} steps before step {done}")
+            self.diverge(done, f"seed {self.seed} diverged within the {self.every} steps before step {done}")
         self.note("train", done, "loss", losses / count)
         self.note("train", done, self._score, scores / count)
         self._measure(done, learner)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from carryover.metaticket.settings import FewshotTraining
+
 Role = Literal["body", "bias", "norm", "head"]
 """Part that a parameter plays: weights of hidden layers, their biases, gain and shift of norms, the classifier."""
 ROLES: tuple[Role, ...] = ("body", "bias", "norm", "head")
@@ -50,3 +52,14 @@ METHODS: dict[str, Method] = {
 
 MAC is ANIL or MAML with units added at test: `widen` of a test.
 """
+
+
+def learns_head(run: FewshotTraining) -> bool:
+    """Tell whether a training learns the classifier: its values, or which of its weights a mask keeps.
+
+    A net whose classifier is not learned can have one of any number of ways, drawn anew.
+    Source: Meta-ticket, section 8 (varying the number of ways).
+    """
+    method = METHODS[run.method]
+    beside = run.masked == "body+head" or run.auxiliary_lr is not None
+    return "head" in method.learns or (method.masks == "scores" and beside)

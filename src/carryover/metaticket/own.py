@@ -17,7 +17,7 @@ from carryover.data.tasks import Tasks
 from carryover.metaticket.adapt import adapt as steps_of
 from carryover.metaticket.adapt import graph_gradient
 from carryover.metaticket.learner import Learner, inner_rates
-from carryover.metaticket.methods import METHODS, ROLES, Role
+from carryover.metaticket.methods import ROLES, Role, learns_head
 from carryover.metaticket.network import Network
 from carryover.metaticket.roles import roles_of
 from carryover.metaticket.settings import Count, FewshotTraining, Norm, Positive
@@ -67,7 +67,7 @@ class TrainedNet:
         Raises ValueError when the classifier was learned, so that it has no other ways.
         """
         regression = self.run.net.kind == "regressor"
-        if ways != self.run.ways and not regression and self._has_learned_head:
+        if ways != self.run.ways and not regression and learns_head(self.run):
             raise ValueError(
                 f"{self.run.method} has learned a classifier of {self.run.ways} ways, and the support has {ways} "
                 "classes: bring as many, or take a net whose classifier is random (metaticket, metaticket-boil, random)"
@@ -85,14 +85,6 @@ class TrainedNet:
     def _part(self, part: str, like: Tensor) -> Tensors:
         own = {name.partition("/"): tensor for name, tensor in self.tensors.items()}
         return placed({name: tensor for (first, _, name), tensor in own.items() if first == part}, like)
-
-    @property
-    def _has_learned_head(self) -> bool:
-        method = METHODS[self.run.method]
-        scores = method.masks == "scores" and (
-            self.run.masked == "body+head" or self.run.auxiliary_lr is not None
-        )
-        return "head" in method.learns or scores
 
 
 @dataclass(frozen=True)
@@ -113,23 +105,27 @@ class Predictor:
         return self.network.norm
 
     @torch.no_grad()
-    def outputs(self, examples: Float[Tensor, "n *shape"]) -> Float[Tensor, "n outputs"]:
-        """Predict examples that are prepared as those of the support: a logit for each class, or a number."""
+    def outputs(self, examples: Shaped[Tensor, "n *shape"]) -> Float[Tensor, "n outputs"]:
+        """Predict examples that are prepared as those of the support: a logit for each class, or a number.
+
+        Raises ValueError when they are whole numbers, such as the pixels of a picture.
+        """
+        _check_prepared(examples, "query")
         examples = examples.to(self.support)
         parts = [examples] if self.norm == "transductive" else list(torch.split(examples, AT_ONCE))
         nothing = torch.zeros(0, dtype=torch.int64)
         tasks = [Tasks(self.support, nothing, part, nothing) for part in parts]
         return torch.cat([self.network.query_outputs(self.parameters, task) for task in tasks])
 
-    def probabilities(self, examples: Float[Tensor, "n *shape"]) -> Float[Tensor, "n classes"]:
+    def probabilities(self, examples: Shaped[Tensor, "n *shape"]) -> Float[Tensor, "n classes"]:
         """Give the probability of each class, in the order of `classes`."""
         return self.outputs(examples).softmax(-1)
 
-    def classify(self, examples: Float[Tensor, "n *shape"]) -> list[Class]:
+    def classify(self, examples: Shaped[Tensor, "n *shape"]) -> list[Class]:
         """Name the most probable class of each example."""
         return [self.classes[label] for label in self.outputs(examples).argmax(-1).tolist()]
 
-    def accuracy(self, examples: Float[Tensor, "n *shape"], labels: Sequence[Class] | Tensor) -> float:
+    def accuracy(self, examples: Shaped[Tensor, "n *shape"], labels: Sequence[Class] | Tensor) -> float:
         """Give the fraction of examples whose class is the most probable one."""
         found, wanted = self.classify(examples), _listed(labels)
         right = [bool(own == other) for own, other in zip(found, wanted, strict=True)]
@@ -138,23 +134,24 @@ class Predictor:
 
 def adapt(
     model: TrainedNet | nn.Module,
-    support: Float[Tensor, "support *shape"],
+    support: Shaped[Tensor, "support *shape"],
     labels: Sequence[Class] | Shaped[Tensor, "labels *target"],
     options: Options = DEFAULT,
 ) -> Predictor:
     """Adapt a net to a few labelled examples by the inner loop, and return what predicts others.
 
     `model` is a net of a meta-training, or any module with a linear layer as its classifier. `support` has the
-    examples as the net takes them, `labels` their classes, as words or whole numbers (numbers to predict, of shape
-    (support, 1), for a net of a regression); classes may have different numbers of examples. Everything is
-    computed on the device of a module, or of the support. Nothing that is given is changed.
+    examples as the net takes them, in floating point. `labels` has their classes, as words or whole numbers (numbers
+    to predict, of shape (support, 1), for a net of a regression); classes may have different numbers of examples.
+    Everything is computed on the device of a module, or of the support. Nothing that is given is changed.
 
     A module of your own runs in evaluation mode: batch-norm keeps its running statistics, and where it has none it
     is treated as that of a meta-trained net.
     Source: Meta-ticket, sections 1.9 (meta-test) and 1.11.
-    Raises ValueError when the labels do not fit the support or the outputs of the net, or when an option does not
-    fit the net.
+    Raises ValueError when the support is not prepared, when the labels do not fit the support or the outputs of the
+    net, or when an option does not fit the net.
     """
+    _check_prepared(support, "support")
     regression = isinstance(model, TrainedNet) and model.run.net.kind == "regressor"
     classes = () if regression else _classes(_listed(labels), len(support))
     if isinstance(model, TrainedNet):
@@ -178,7 +175,7 @@ def adapt(
     task = Tasks(own, targets, nothing, nothing)
     network = replace(network, norm=_norm(network, options))
     start, rates = learner.parametrise(second=False)
-    _check_outputs(network, start, own, classes)
+    _check_outputs(network, start, task, classes)
     start = {name: tensor.detach() for name, tensor in start.items()}
     *_, adapted = steps_of(
         lambda moving: network.support_loss(moving, task),
@@ -236,6 +233,15 @@ def _norm(network: Network, options: Options) -> Norm:
     return "transductive" if options.transductive else "support" if has_norms else "none"
 
 
+def _check_prepared(examples: Tensor, part: str) -> None:
+    """Refuse pixels as they come from a file: as numbers of a net's input they are far out of its scale."""
+    if not examples.is_floating_point():
+        raise ValueError(
+            f"the {part} has whole numbers ({examples.dtype}): prepare images as the net takes them, as floating-point "
+            "numbers with the scale, mean and standard deviation of its data set"
+        )
+
+
 def _listed(labels: Sequence[Any] | Tensor) -> list[Any]:
     return labels.tolist() if isinstance(labels, Tensor) else list(labels)
 
@@ -257,9 +263,15 @@ def _classes(labels: Sequence[Any], num_examples: int) -> tuple[Class, ...]:
 
 
 @torch.no_grad()
-def _check_outputs(network: Network, start: Tensors, support: Tensor, classes: Sequence[Class]) -> None:
-    """Compare the outputs of a net with the classes of a support."""
+def _check_outputs(network: Network, start: Tensors, task: Tasks, classes: Sequence[Class]) -> None:
+    """Compare the outputs of a net with the classes of a support, or with the numbers that it should predict."""
+    support, targets = task.support_x, task.support_y
     shape = tuple(functional_call(network.net, start, (support,)).shape)
+    if not classes and shape != targets.shape:
+        raise ValueError(
+            f"the net predicts numbers of shape {shape}, and the labels have the shape {tuple(targets.shape)}: give "
+            "them that shape, an axis of examples and one of outputs"
+        )
     if classes and shape != (len(support), len(classes)):
         raise ValueError(
             f"the support has {len(classes)} classes and the net gives an output of shape {shape[1:]} for each: "

@@ -45,7 +45,7 @@ class FewshotTraining(Settings):
     inner_lrs: dict[Literal["body", "bias", "norm", "head"], NonNegative] = {}
     """Rates of single roles, in the place of `inner_lr`; 0 leaves a role out of the inner loop."""
     order: Literal["second", "first"] = "second"
-    """Derive through the inner steps, or take their gradients as constants."""
+    """Differentiate through the inner steps, or take their gradients as constants."""
     outer_steps: Annotated[int, Field(ge=0)]
     """Steps of the outer loop [T]; none are taken of a random network."""
     meta_batch: Count = 4
@@ -130,7 +130,8 @@ class FewshotTest(Settings):
     shots: Count | None = None
     """Support examples of each class; as trained when it is not given."""
     query_shots: Count | None = None
-    """Query examples of each class; as trained when it is not given."""
+    """Query examples of each class; those of the training when it is not given, and as many as this test's support
+    examples of each class where the training gives none either."""
     tasks: Count = 1000
     """Number of tasks; the same ones for every method and seed."""
     steps: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0, 1, 3)

@@ -20,7 +20,9 @@ PLAIN_HEAD = ("episode-mlp",)
 
 
 def draw_start(net: nn.Module, run: FewshotTraining, seed: int) -> Tensors:
-    """Draw phi_0 for every parameter: the same for every method with the same seed, so that methods are paired.
+    """Draw phi_0 for every parameter.
+
+    It is the same for every method with the same seed, `masked` and `weights`, so that methods are paired.
 
     Hidden weights are Kaiming normal, masked ones what the run asks for; gain 1 and shift 0. The MLP's biases are 0
     and its head is Kaiming normal. Everything else is the framework's default: biases and classifiers of other nets,

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from jaxtyping import Float
 from pydantic import JsonValue
-from torch import Tensor, nn
+from torch import Tensor
 
 from carryover.core import rng
 from carryover.core.block import Tensors, placed
@@ -20,19 +20,17 @@ from carryover.io.checkpoint import load_tensors
 from carryover.io.manifest import read_manifest, write_manifest
 from carryover.metaticket.adapt import Rates
 from carryover.metaticket.batching import Batching, after_steps
-from carryover.metaticket.learner import Learner, inner_rates, learned_names
+from carryover.metaticket.learner import Learner
 from carryover.metaticket.network import Network
-from carryover.metaticket.roles import roles_of
+from carryover.metaticket.own import PARTS, TrainedNet
 from carryover.metaticket.search import Sample
-from carryover.metaticket.settings import FewshotTraining, Norm
+from carryover.metaticket.settings import FewshotTraining
 from carryover.nets.episode import build_episode_net
 from carryover.stages._cli import stage_parser
 
 NETS = "nets.safetensors"
 TOGETHER = 64
 """Stored tasks whose images are made at the same time."""
-MASKS = ("scores", "thresholds", "fixed_masks")
-"""Parts of a learner besides its weights."""
 
 
 @dataclass(frozen=True)
@@ -70,33 +68,17 @@ def measure(
     return losses, scores
 
 
-def build(run: FewshotTraining, episodes: Episodes, ways: int, norm: Norm | None = None) -> Network:
+def build(run: FewshotTraining, episodes: Episodes) -> Network:
     """Build the net of a run for the shape of its examples, with nothing drawn yet."""
-    outputs = 1 if episodes.regression else ways
+    outputs = 1 if episodes.regression else run.ways
     net = build_episode_net(run.net, episodes.input_shape, outputs, norm=run.norm != "none")
-    return Network(net.requires_grad_(False), norm or run.norm, episodes.regression)
+    return Network(net.requires_grad_(False), run.norm, episodes.regression)
 
 
 def tensors_of(learner: Learner) -> Tensors:
     """Name everything of a learner that a file keeps."""
-    parts = {part: getattr(learner, part) for part in ("weights", *MASKS)}
+    parts = {part: getattr(learner, part) for part in PARTS}
     return {f"{part}/{name}": t.detach().cpu() for part, own in parts.items() for name, t in own.items()}
-
-
-def learner_from(run: FewshotTraining, net: nn.Module, tensors: Tensors, like: Tensor) -> Learner:
-    """Make a learner of what a file kept."""
-    own = {part: tensors_of_part(tensors, part, like) for part in ("weights", *MASKS)}
-    roles = roles_of(net)
-    masked = {**own["scores"], **own["fixed_masks"]}
-    return Learner(
-        roles=roles, rates=inner_rates(run, roles), learned=learned_names(run, roles, masked), **own
-    )
-
-
-def tensors_of_part(tensors: Tensors, part: str, like: Tensor) -> Tensors:
-    """Take the tensors of one part of a learner, on the device of `like`."""
-    found = {name.removeprefix(f"{part}/"): t for name, t in tensors.items() if name.startswith(f"{part}/")}
-    return placed(found, like)
 
 
 @dataclass(frozen=True)
@@ -119,10 +101,10 @@ class Trained:
                 "width): give the data set that size, or test on another"
             )
 
-    def learner(self, seed: int, net: nn.Module, like: Tensor) -> Learner:
-        """Make the learner of one seed."""
+    def net(self, seed: int) -> TrainedNet:
+        """Take the net of one seed."""
         own = {n.removeprefix(f"{seed}/"): t for n, t in self.tensors.items() if n.startswith(f"{seed}/")}
-        return learner_from(self.run, net, own, like)
+        return TrainedNet(self.run, seed, self.shape, own)
 
 
 def open_training(manifest: Path) -> Trained:

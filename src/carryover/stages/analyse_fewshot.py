@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 
-from carryover.core.block import placed
 from carryover.core.config import parse
 from carryover.data.episodes import open_episodes
 from carryover.io.tables import save_table
@@ -14,7 +13,7 @@ from carryover.metaticket.analysis import analyse
 from carryover.metaticket.batching import batching_of
 from carryover.metaticket.settings import FewshotAnalysis
 from carryover.stages._cli import pick_device, run_stage, set_threads
-from carryover.stages._fewshot import build, fewshot_parser, load_stored, open_training, run_name, sign
+from carryover.stages._fewshot import fewshot_parser, load_stored, open_training, run_name, sign
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -24,13 +23,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     set_threads(args.threads)
     trained = open_training(args.training)
     episodes, stored = open_episodes(args.images, run.split, like), load_stored(args.episodes)
-    tasks = episodes.tasks(placed(stored.drawn, like), stored.settings.shots)
+    trained.check(episodes, args.images)
     batching = batching_of(trained.run.batching, trained.run.chunk, like.device)
-    network = build(trained.run, episodes, trained.run.ways)
     rows: list[dict[str, Any]] = []
     for seed in trained.seeds:
-        learner = trained.learner(seed, network.net, like)
-        findings = analyse(network, learner, tasks, run.steps, batching)
+        network, learner = trained.net(seed).opened(trained.run.ways, like)
+        findings = analyse(network, learner, stored.tasks(episodes, like), run.steps, batching)
         rows += [{"run": run_name(args), "seed": seed, **asdict(finding)} for finding in findings]
     save_table(args.metrics, rows)
     record = {"device": str(like.device), "training": trained.name}

@@ -1,27 +1,27 @@
 """Test trained nets on stored tasks: after every wanted number of inner steps, as trained and in other ways."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from carryover.core.block import Tensors, placed
+from carryover.core.block import Tensors
 from carryover.core.config import parse
-from carryover.data.episodes import open_episodes
+from carryover.data.episodes import Episodes, ImageEpisodes, open_episodes
 from carryover.io.checkpoint import save_tensors
 from carryover.io.tables import save_table
 from carryover.metaticket.batching import batching_of
 from carryover.metaticket.ceiling import ceilings
 from carryover.metaticket.learner import Learner
 from carryover.metaticket.methods import FEATURES
+from carryover.metaticket.own import TrainedNet
 from carryover.metaticket.settings import FewshotTest, FewshotTraining
-from carryover.metaticket.starts import draw_start
 from carryover.metaticket.widen import widened
 from carryover.stages._cli import pick_device, run_stage, set_threads
 from carryover.stages._fewshot import (
-    build,
+    Stored,
     fewshot_parser,
     load_stored,
     measure,
@@ -41,11 +41,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     run, like = parse(FewshotTest, args.spec), torch.zeros((), device=pick_device(args.device))
     set_threads(args.threads)
     trained = open_training(args.training)
+    episodes, stored = open_episodes(args.images, run.split, like), load_stored(args.episodes)
+    trained.check(episodes, args.images)
     score = "mse" if trained.run.net.kind == "regressor" else "accuracy"
     rows: list[dict[str, Any]] = []
     per_task: Tensors = {}
     for seed in trained.seeds:
-        for adapted, norm, losses, scores in tested(run, trained, seed, args.images, args.episodes, like):
+        for adapted, norm, losses, scores in tested(run, trained.net(seed), episodes, stored, like):
             for number, step in enumerate(sorted(run.steps)):
                 place = {"seed": seed, "split": run.split, "adapted": adapted, "norm": norm, "step": step}
                 rows += [
@@ -59,8 +61,10 @@ def main(argv: Sequence[str] | None = None) -> None:
                 ]
             per_task[f"{seed}/{adapted}/{norm}"] = scores.cpu()
     if run.ceiling:
-        stored = load_stored(args.episodes)
-        reached = ceilings(open_episodes(args.images, run.split, like), stored.drawn, stored.settings.shots)
+        assert isinstance(episodes, ImageEpisodes), (
+            "the ceiling is a classifier's, which the study's check knows"
+        )
+        reached = ceilings(episodes, stored.drawn, stored.settings.shots)
         for seed in trained.seeds:  # the same for each: it belongs to the tasks
             place = {"seed": seed, "split": run.split, "adapted": "ceiling", "norm": "none", "step": 0}
             mean = float(reached.double().mean())
@@ -73,25 +77,20 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def tested(
-    run: FewshotTest, trained: Any, seed: int, images: Path, stored_at: Path, like: Tensor
+    run: FewshotTest, trained: TrainedNet, episodes: Episodes, stored: Stored, like: Tensor
 ) -> Iterator[Measured]:
     """Yield for each way to test one net: what is adapted, the norm, and losses and scores of every task by step."""
-    episodes, stored = open_episodes(images, run.split, like), load_stored(stored_at)
-    trained.check(episodes, images)
-    training: FewshotTraining = trained.run
+    training = trained.run
     batching = batching_of(training.batching, training.chunk, like.device)
-    for norm in run.norms:
-        statistics = training.norm if norm == "trained" else norm
-        if norm != "trained" and training.norm in ("none", norm):
-            continue
-        network = build(training, episodes, training.ways, statistics)
-        learner = trained.learner(seed, network.net, like)
-        if stored.settings.ways != training.ways and not network.regression:
-            network = build(training, episodes, stored.settings.ways, statistics)
-            learner = with_other_head(learner, network, training, seed, like)
+    own_norm = training.norm
+    for statistics in dict.fromkeys(
+        own_norm if norm == "trained" or own_norm == "none" else norm for norm in run.norms
+    ):
+        network, learner = trained.opened(stored.settings.ways, like)
+        network = replace(network, norm=statistics)
         for adapted in run.adapted:
             if run.widen is not None:
-                own, start, rates = widened(network, learner, run.widen, seed)
+                own, start, rates = widened(network, learner, run.widen, trained.seed)
             else:
                 own, (start, rates) = network, learner.parametrise()
                 rates = rates_of(rates, learner, run, training, adapted)
@@ -125,20 +124,6 @@ def rates_of(
     if run.inner_lr is None:
         return rates
     return {name: rate * (run.inner_lr / training.inner_lr) for name, rate in rates.items()}
-
-
-def with_other_head(
-    learner: Learner, network: Any, training: FewshotTraining, seed: int, like: Tensor
-) -> Learner:
-    """Draw the classifier anew for another number of ways; the rest of the net stays.
-
-    Source: Meta-ticket, section 8 (varying the number of ways).
-    """
-    drawn = placed(draw_start(network.net, training, seed), like)
-    for name, role in learner.roles.items():
-        if role == "head":
-            learner.weights[name] = drawn[name]
-    return learner
 
 
 if __name__ == "__main__":

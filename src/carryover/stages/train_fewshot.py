@@ -11,7 +11,7 @@ from pydantic import JsonValue
 from carryover.core.block import Tensors, placed
 from carryover.core.config import parse
 from carryover.core.progress import Progress
-from carryover.data.episodes import open_episodes
+from carryover.data.episodes import open_splits
 from carryover.data.tasks import Tasks
 from carryover.io.checkpoint import save_tensors
 from carryover.io.tables import save_table
@@ -54,8 +54,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     device = pick_device(args.device)
     set_threads(args.threads)
     like = torch.zeros((), device=device)
-    training = open_episodes(args.images, "train", like)
-    validation = open_episodes(args.images, "val", like)
+    training, validation = open_splits(args.images, ("train", "val"), like)
     stored = load_stored(args.episodes)
     before = open_training(args.start) if args.start else None
     batching = batching_of(run.batching, run.chunk, device)
@@ -65,17 +64,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     seconds: dict[str, float] = {}
     with WorkDir(work_folder(args, inputs), minutes=args.minutes, save_every=args.save_every) as work:
         for seed in seeds:
-            network = build(run, training, run.ways)
-            learner = draw_learner(network, run, seed, before, like)
+            network = build(run, training)
             with Progress(run.outer_steps, f"{run_name(args)} s{seed}") as progress:
                 score = "mse" if network.regression else "accuracy"
                 diary = Diary(
                     seed, run.outer_steps, run.evaluate_every, work.part(f"s{seed}"), progress, score
                 )
-                diary.validate = lambda learner=learner, network=network, score=score: {  # type: ignore[misc]
-                    **validated(network, learner, run, stored.tasks(validation, like), batching, score)
-                }
                 with suppress(Diverged):  # the diary says so, and the net is left out
+                    if before is not None and seed not in before.seeds:
+                        diary.diverge(0, f"seed {seed} of {before.name} diverged: there is nothing to prune")
+                    learner = draw_learner(network, run, seed, before, like)
+                    diary.validate = lambda learner=learner, network=network, score=score: {  # type: ignore[misc]
+                        **validated(network, learner, run, stored.tasks(validation, like), batching, score)
+                    }
                     if METHODS[run.method].learns or METHODS[run.method].masks == "scores":
                         learn(network, learner, run, sampler(training, run, seed), diary, batching)
                     else:
@@ -90,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "device": str(device),
             "attempt": work.attempt,
             "seconds": dict(seconds),
-            "peak_mb": peak_mb(),
+            "peak_mb": peak_mb(device),
             "classes": len(getattr(training, "classes", ())),
         }
         sign(args, run.stage, "training", outputs=[args.nets], inputs=inputs[2:], record=record)
@@ -110,8 +111,8 @@ def draw_learner(
     scores, thresholds = draw_scores(net, run, seed) if masks == "scores" else ({}, {})
     fixed: Tensors = {}
     if before is not None:
-        trained = before.learner(seed, net, like).weights
-        fixed = magnitude_masks({name: trained[name] for name in masked}, run.sparsity)
+        trained = before.net(seed).tensors
+        fixed = magnitude_masks({name: trained[f"weights/{name}"] for name in masked}, run.sparsity)
     return Learner(
         weights=placed(draw_start(net, run, seed), like),
         roles=roles,
@@ -137,10 +138,10 @@ def validated(
     return {"loss": float(losses.mean()), score: float(scores.mean())}
 
 
-def peak_mb() -> float:
-    """Give the largest memory of this process in MB: of the GPU where there is one, else of the machine."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**20
+def peak_mb(device: torch.device) -> float:
+    """Give the largest memory of this process in MB: on a GPU that of the GPU, else that of the machine."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

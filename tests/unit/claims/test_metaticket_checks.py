@@ -75,6 +75,7 @@ def test_sparsities_and_validation_are_read_at_the_end_and_half_way():
     readings = {
         Sparsity(): 0.4,
         Sparsity(over="most"): 0.45,
+        Sparsity("ever", "most"): 0.45,
         Sparsity(over="least"): 0.35,
         Sparsity("first half"): 0.2,
         Sparsity("second half"): 0.1,

@@ -97,11 +97,20 @@ def test_the_interval_decides_as_the_statistics_of_all_claims_do():
     assert judge([(effect, inside)]) == [Verdict.UNDECIDED]
 
 
-def test_what_is_claimed_of_every_value_is_judged_by_their_range():
+def test_what_is_claimed_of_every_value_is_judged_by_the_worst():
     nothing = Region(-1e-4, 1e-4)
-    assert judge([(exact_effect([0.0, 0.0, 1e-8]), nothing)]) == [Verdict.HOLDS]
-    assert judge([(exact_effect([0.0, 0.0]), nothing)]) == [Verdict.HOLDS]
-    assert judge([(exact_effect([0.01, 0.01]), nothing)]) == [Verdict.FAILS]
-    assert judge([(exact_effect([0.0, 0.0, 0.01]), nothing)]) != [Verdict.HOLDS]
+
+    def verdict(values, region=nothing):
+        return judge([(exact_effect(values, region), region)])[0]
+
+    assert verdict([0.0, 0.0, 1e-8]) is Verdict.HOLDS
+    assert verdict([0.0, 0.0]) is Verdict.HOLDS
+    assert verdict([0.01, 0.01]) is Verdict.FAILS
+    assert verdict([0.0, 0.0, 0.01]) is Verdict.FAILS
+    point = Region(low=-0.01)
+    assert verdict([-0.005, 0.02, -0.009], point) is Verdict.HOLDS
+    assert verdict([-0.20, -0.15, -0.10], point) is Verdict.FAILS
+    assert verdict([0.20, 0.15, -0.011], point) is Verdict.FAILS
+    assert exact_effect([0.20, 0.15, -0.011], point).mean == -0.011
     with pytest.raises(ValueError, match="two seeds"):
-        exact_effect([0.0])
+        exact_effect([0.0], nothing)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from carryover.data.folder import fit, read_folder
+from carryover.data.folder import decode, fit, read_folder
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (8, 6, 6, 3), np.uint8)
 
@@ -165,6 +165,29 @@ def test_colour_becomes_grey_and_grey_becomes_colour(tmp_path):
     assert colour.shape == (1, 3, 6, 6)
     assert colour[:, 0].equal(colour[:, 2])
     assert read_folder(as_folder(tmp_path / "pets", PLAIN), 1, None).parts["all"].images.shape == (3, 1, 6, 6)
+
+
+def turned(tag, kind="png", **more):
+    """A picture whose notes say how its camera was held."""
+    notes, buffer = Image.Exif(), io.BytesIO()
+    notes[274] = tag
+    Image.fromarray(PIXELS[0, :4]).save(buffer, kind, exif=notes.tobytes(), **more)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(("tag", "turns"), [(1, 0), (3, 2), (6, 3), (8, 1)])
+def test_a_photograph_is_turned_as_its_camera_says(tag, turns):
+    upright = np.rot90(PIXELS[0, :4], turns)  # counter-clockwise
+    assert (np.array(decode(turned(tag), 3)) == upright).all()
+    assert (np.array(decode(turned(tag, "tiff"), 3)) == upright).all()
+    assert decode(turned(tag, "jpeg"), 1).size == upright.shape[1::-1]
+
+
+def test_a_photograph_with_damaged_notes_stays_as_it_is():
+    for notes in (b"Exif\0\0no notes", b"Exif\0\0II*\0\x08"):
+        buffer = io.BytesIO()
+        Image.fromarray(PIXELS[0]).save(buffer, "png", exif=notes)
+        assert (np.array(decode(buffer.getvalue(), 3)) == PIXELS[0]).all()
 
 
 def wide(width=12, height=6):

@@ -75,6 +75,15 @@ def test_gradients_are_taken_of_what_has_a_rate_and_of_nothing_else():
     assert asked == [["y"], ["y"]]
 
 
+@EVERY_GRADIENT
+@pytest.mark.parametrize("derivatives", ["second", "first", "none"])
+def test_where_nothing_has_a_rate_every_step_stays_at_the_start(derivatives, gradient):
+    start = {"x": noise("x", 4), "y": noise("y", 4)}
+    path = walk(start, {}, 2, derivatives, gradient(derivatives == "second"))
+    assert len(path) == 3
+    assert all(point[name] is start[name] for point in path for name in start)
+
+
 def test_a_step_is_taken_when_it_is_asked_for():
     asked = []
 

@@ -49,7 +49,7 @@ def tasks_for(kind="episode-mlp", num=3, shots=2):
 def found(method, kind="episode-mlp", num_steps=2, shots=2, batching=None, **changes):
     network, learner = made(method, kind, **changes)
     learner.weights = dict(sorted(learner.weights.items()))  # as a file has them
-    findings = analyse(network, learner, tasks_for(kind, shots=shots), num_steps, batching or Batching())
+    findings = analyse(network, learner, [tasks_for(kind, shots=shots)], num_steps, batching or Batching())
     values = {(each.layer, each.metric): each.value for each in findings}
     assert len(values) == len(findings)
     assert all(map(math.isfinite, values.values()))
@@ -140,5 +140,5 @@ def test_how_tasks_are_batched_changes_nothing(kind, batching):
 
 def test_roles_are_those_of_the_parameters_and_hidden_layers_are_the_body():
     network, learner = made("maml")
-    for each in analyse(network, learner, tasks_for(), 1, Batching()):
+    for each in analyse(network, learner, [tasks_for()], 1, Batching()):
         assert each.role == learner.roles.get(each.layer, "body")

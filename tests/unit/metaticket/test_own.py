@@ -109,8 +109,9 @@ def test_classes_are_words_or_numbers_in_their_order():
 
 @pytest.mark.parametrize("method", ["metaticket", "metaticket-boil", "random"])
 @pytest.mark.parametrize("ways", [2, 5])
-def test_a_random_classifier_is_drawn_anew_for_other_ways(method, ways):
-    model, _, learner = trained(method)
+@pytest.mark.parametrize("masked", ["body", "inner"])
+def test_a_random_classifier_is_drawn_anew_for_other_ways(method, masked, ways):
+    model, _, learner = trained(method, masked=masked)
     _, other = model.opened(ways, FP64)
     assert other.weights["classifier.weight"].shape == (ways, 7)
     assert torch.equal(other.weights["fc2.weight"], learner.weights["fc2.weight"])
@@ -138,6 +139,13 @@ def test_a_learned_classifier_has_the_ways_of_its_training(method, more):
     ):
         adapt(model, x, y)
     assert adapt(model, *examples()[:2]).outputs(query).shape == (9, WAYS)
+
+
+@pytest.mark.parametrize("more", [{"masked": "body+head"}, {"auxiliary_lr": 0.1}])
+def test_a_random_network_learns_no_classifier_whatever_it_is_set_to(more):
+    model, _, _ = trained("random", **more)
+    x, y, query = examples(4)
+    assert adapt(model, x, y).outputs(query).shape == (9, 4)
 
 
 def test_classes_may_have_different_numbers_of_examples():
@@ -216,6 +224,30 @@ def test_a_regression_net_predicts_numbers():
     assert predictor.outputs(query).shape == (3, 1)
     losses = [F.mse_loss(adapt(model, x, x.sin(), Options(steps=n)).outputs(x), x.sin()) for n in (1, 20)]
     assert losses[1] < losses[0]
+
+
+@pytest.mark.parametrize("target", [(), (2,)])
+def test_numbers_to_predict_have_the_shape_of_what_the_net_predicts(target):
+    run = {"net": {"kind": "regressor", "hidden": 5}, "ways": 1, "inner_lr": 0.01}
+    model, x = trained("maml", **run)[0], drawn(8, 1)
+    with pytest.raises(
+        ValueError, match=r"predicts numbers of shape \(8, 1\), and the labels have the shape \(8,"
+    ):
+        adapt(model, x, torch.zeros(8, *target).double())
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int64])
+def test_pixels_that_are_not_prepared_are_refused(dtype):
+    x, y, query = examples()
+    for model, options in ((trained()[0], Options()), (own_net(nn.BatchNorm2d(6)), Options(lr=0.1))):
+        with pytest.raises(
+            ValueError, match=r"the support has whole numbers .*: prepare images as the net takes"
+        ):
+            adapt(model, x.to(dtype), y, options)
+        with pytest.raises(
+            ValueError, match=r"the query has whole numbers .*: prepare images as the net takes"
+        ):
+            adapt(model, x, y, options).classify(query.to(dtype))
 
 
 def test_nothing_that_was_derived_is_kept():

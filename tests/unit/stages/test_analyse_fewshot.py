@@ -15,7 +15,7 @@ from carryover.metaticket.analysis import analyse
 from carryover.metaticket.batching import Batching
 from carryover.metaticket.settings import FewshotAnalysis
 from carryover.stages import analyse_fewshot
-from carryover.stages._fewshot import build, load_stored, open_training
+from carryover.stages._fewshot import load_stored, open_training
 
 
 @pytest.fixture(scope="module")
@@ -49,16 +49,10 @@ def test_every_seed_is_analysed_and_the_table_is_that_of_the_function(images, tm
     assert set(table["run"]) == {"look"}
     like, trained = torch.zeros(()), open_training(training / "manifest.json")
     episodes, tasks = open_episodes(images, "test", like), load_stored(stored(images, "test"))
-    network = build(trained.run, episodes, 3)
     for seed in (1, 2):
         own = table[table["seed"] == seed].reset_index(drop=True)
-        found = analyse(
-            network,
-            trained.learner(seed, network.net, like),
-            episodes.tasks(placed(tasks.drawn, like), 2),
-            2,
-            Batching(),
-        )
+        made = [episodes.tasks(placed(tasks.drawn, like), 2)]
+        found = analyse(*trained.net(seed).opened(3, like), made, 2, Batching())
         assert own["value"].tolist() == [each.value for each in found]
         assert own["layer"].astype(str).tolist() == [each.layer for each in found]
     metrics = {"cka", "within_before", "within_after", "between_before", "between_after"}
