@@ -118,8 +118,8 @@ def main() -> None:
         "thread while another job ran",
         f"beside it. Meta-LTH prunes the MAML above, so both are its cost. At 0 inner steps accuracies are "
         f"{100 * chance['mean'].min():.1f} to {100 * chance['mean'].max():.1f} %.",
-        f"All trainings, tests and analyses: {span:.0f} minutes from the first start to the last end; {jobs} jobs of one thread, "
-        f"two at a time, {busy:.0f} minutes in sum.",
+        f"Trainings, tests and analyses: {span:.0f} minutes from the first start to the last end; {jobs} jobs of one "
+        f"thread, two at a time, {busy:.0f} minutes in sum.",
         *the_hour(),
     ]
     write_report("metaticket_omniglot", "Few-shot learning on Omniglot, and on MNIST after it", told, rows)
