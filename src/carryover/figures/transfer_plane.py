@@ -57,7 +57,7 @@ def tabulate_plane(results: DataFrame, spec: TransferFigureSpec) -> DataFrame:
     places = planes[["run", "method", "pair"]].drop_duplicates()
     kinds = places["method"].map(list(KINDS).index)
     for run, method, pair in (
-        places.assign(kind=kinds).sort_values(["kind", "run", "pair"])[_PLACE].to_numpy()
+        places.assign(kind=kinds).sort_values(["run", "pair", "kind"])[_PLACE].to_numpy()
     ):
         found = named(known["landscape", str(run)], str(run))
         own = results[(results["kind"] == "landscape") & (results["run"] == run) & (results["pair"] == pair)]
@@ -127,10 +127,10 @@ def draw_plane(table: DataFrame) -> Figure:
     Source: learning transfer, figure 7 (section 4.4), and section 3 (E3a) for the map.
     """
     panels = [rows for _, rows in table.groupby("panel", sort=False)]
-    columns = min(len(panels), 2 if len(panels) <= 4 else 3)
+    columns = min(len(panels), 2)
     lines = ceil(len(panels) / columns)
     width = style.PAGE if columns > 1 else style.COLUMN
-    figure, axes = style.new_figure(width, (2.7 if columns < 3 else 2.1) * lines + 0.5, lines, columns)
+    figure, axes = style.new_figure(width, 2.7 * lines + 0.5, lines, columns)
     for spare in axes[len(panels) :]:
         spare.remove()
     for axis, rows in zip(axes, panels, strict=False):
@@ -183,9 +183,8 @@ def _solutions(axis: Axes, rows: DataFrame) -> None:
             markersize=6,
             zorder=4,
         )
-        side = 0 if v == top else -1 if u <= middle else 1
         text = f"{NAMES.get(method, look.label)}\n{_value(row)}"
-        _write(axis, text, (u, v), (3 * side, 6 if v == top else -19), side)
+        _write(axis, text, (u, v), (0, 6 if v == top else -19), 0)
     for edge in rows[rows["part"].str.endswith("edge")].to_dict("records"):
         first, second = (places[each] for each in str(edge["method"]).split(", "))
         axis.plot(*zip(first, second, strict=True), color="white", linewidth=1.6, zorder=2)

@@ -73,21 +73,22 @@ def test_with_batch_norm_training_starts_at_the_rebuilt_statistics(tmp_path):
     assert nets(block, "1/naive/")["stem.norm.num_batches_tracked"] == counted
 
 
+def watch(monkeypatch, stage, seen, name):
+    """Note the batches of two epochs that a stage trains on."""
+    inner = stage.train
+
+    def watched(nets, batches, *rest):
+        seen[name] = [(images, labels) for epoch in range(2) for images, labels in batches.epoch(epoch)]
+        inner(nets, batches, *rest)
+
+    monkeypatch.setattr(stage, "train", watched)
+
+
 def test_every_method_sees_the_batches_of_the_targets_own_training(lab, tmp_path, monkeypatch):
     seen = {}
-
-    def watch(stage, name):
-        inner = stage.train
-
-        def watched(nets, batches, *rest):
-            seen[name] = [(images, labels) for epoch in range(2) for images, labels in batches.epoch(epoch)]
-            inner(nets, batches, *rest)
-
-        monkeypatch.setattr(stage, "train", watched)
-
-    watch(train_transferred, "continued")
+    watch(monkeypatch, train_transferred, seen, "continued")
     lab.continued(run="watched", stack="always")
-    watch(train_net, "target")
+    watch(monkeypatch, train_net, seen, "target")
     again = Laboratory(tmp_path)
     again.train()
     for (images, labels), (own_images, own_labels) in zip(seen["continued"], seen["target"], strict=False):
@@ -95,6 +96,22 @@ def test_every_method_sees_the_batches_of_the_targets_own_training(lab, tmp_path
             assert torch.equal(images[number], own_images[number % 2])
             assert torch.equal(labels[number], own_labels[number % 2])
     assert not torch.equal(seen["target"][0][1][0], seen["target"][0][1][1])
+
+
+def test_with_an_order_seed_every_pair_sees_the_batches_of_that_seed(lab, monkeypatch):
+    seen = {}
+    for name, order in (("one", 102), ("another", 7)):
+        watch(monkeypatch, train_transferred, seen, name)
+        lab.continued(run=name, stack="always", order_seed=order)
+        monkeypatch.undo()
+    watch(monkeypatch, train_transferred, seen, "own")
+    lab.continued(run="own", stack="always")
+    for (_, one), (_, another), (_, own) in zip(
+        *(seen[name] for name in ("one", "another", "own")), strict=True
+    ):
+        assert all(torch.equal(labels, one[0]) for labels in one)
+        assert torch.equal(one[0], own[0])  # 102 is the seed of the first pair's target
+        assert not torch.equal(one[0], another[0])
 
 
 @pytest.mark.parametrize("stack", ["always", "never"])
