@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from pandas import DataFrame, Series
+from pandas import DataFrame, Series, concat
 
 from carryover.figures import style
 from carryover.figures.iterand_panels import SPLITS
@@ -17,7 +17,6 @@ from carryover.figures.transfer_panels import (
     draw_strip,
     figure_of,
     methods_in,
-    name,
     pairs_of,
     paper_says,
     remarks,
@@ -39,6 +38,8 @@ from carryover.io.recipes import Recipe, at_selected, epoch_steps, recipes
 
 TOP = 0.1
 """Accuracies at the last step that are magnified beside a single panel: those at most this far below the best."""
+_TOP = "top"
+"""Name of the panel that magnifies them."""
 
 
 def tabulate_curves(results: DataFrame, spec: TransferFigureSpec) -> DataFrame:
@@ -139,16 +140,17 @@ def draw_curves(table: DataFrame) -> Figure:
     Source: learning transfer, figures 5 (section 4.2) and 9 (appendix).
     """
     shown = table[table["part"] != "welch"]
-    if table["panel"].nunique() == 1:
-        figure, (whole, top) = style.new_figure(style.PAGE, 3.6, 1, 2)
-        axes = [(whole, shown)]
-        _top(top, shown)
-        name(whole, shown)
-    else:
-        figure, axes = figure_of(shown, 2.3)
+    own = shown[~shown["part"].str.startswith("reference")]
+    if own["panel"].nunique() == 1:
+        again = own.assign(panel=_TOP, title="its uppermost points", subtitle="the same, magnified")
+        shown = concat([own, again, shown.drop(own.index)])
+    figure, axes = figure_of(shown, 2.3 if table["panel"].nunique() > 1 else 2.7)
     for axis, rows in axes:
         if rows["part"].iloc[0].startswith("reference"):
             draw_reference(axis, rows)
+        elif rows["panel"].iloc[0] == _TOP:
+            _top(axis, rows)
+            continue
         else:
             _panel(axis, rows)
         place = axis.get_subplotspec()
@@ -174,7 +176,7 @@ def _panel(axis: Axes, rows: DataFrame) -> None:
 
 
 def _top(axis: Axes, rows: DataFrame) -> None:
-    """Draw the same once more, magnified: what lies close to the best."""
+    """Draw a panel once more, magnified: what lies close to the best."""
     _panel(axis, rows[rows["part"] != "level"])
     ends = rows[
         rows["part"].isin(["course", "agreeing"]) & (rows["x"] == rows["x"][rows["part"] == "course"].max())
@@ -183,7 +185,6 @@ def _top(axis: Axes, rows: DataFrame) -> None:
     lowest = float(ends["mean"][(ends["mean"] > best - TOP) | (ends["part"] == "agreeing")].min())
     room = 0.25 * (best - lowest) + 0.002
     axis.set_ylim(lowest - room, best + room)
-    name(axis, rows.assign(title="its uppermost points", subtitle="the same, magnified"))
     style.percent_axis(axis, "")
 
 
