@@ -21,7 +21,7 @@ SNAKEFILES := Snakefile workflow
 GENERATED := .venv/generated
 
 .DEFAULT_GOAL := help
-.PHONY: help figures transfer_full report pictures test test-slow lint format lock clean clean-results
+.PHONY: help figures transfer_full metaticket_full report pictures test test-slow lint format lock clean clean-results
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ figures: .venv/ready ## make all figures of the study that config.yaml names
 
 transfer_full: .venv/ready ## learning transfer on digits with three pairs everywhere (half an hour)
 	$(SNAKEMAKE) --resources gpu=1 --config study=transfer.full $(ARGS)
+
+metaticket_full: .venv/ready ## few-shot learning on digits and sinusoids, long runs with five seeds
+	$(SNAKEMAKE) --resources gpu=1 --config study=metaticket.full $(ARGS)
 
 report: .venv/ready ## pack all figures and tables with their captions into report.zip
 	$(SNAKEMAKE) --report report.zip $(ARGS)

@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 from carryover.core.config import canonical
 from carryover.data.settings import RawSettings
 from carryover.iterand.settings import METHODS
+from carryover.metaticket.settings import KINDS as FEWSHOT_KINDS
 from carryover.problems import ConfigError
 from carryover.transfer.settings import KINDS
 from carryover.workflow import load_workflow
@@ -42,6 +43,7 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/iterand.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/transfer.smk"
+include: "workflow/rules/metaticket.smk"
 
 
 localrules:

@@ -8,6 +8,7 @@ from typing import Any
 COMMANDS = {
     "export": "write one trained net as a plain dense net or in its exact compact form",
     "transfer": "hand the training of one net to another start of its architecture",
+    "fewshot": "adapt a meta-trained net to your own pictures, a few of each class, and predict others",
     "compare": "compare the accuracies of two studies that have the same runs, seed by seed",
     "schema": "write the JSON schemas and the reference of all settings from the models",
 }
@@ -45,6 +46,10 @@ def _add(name: str, subparsers: Any) -> None:
             from carryover import carry
 
             carry.add_to(subparsers)
+        case "fewshot":
+            from carryover import fewshot
+
+            fewshot.add_to(subparsers)
         case "compare":
             from carryover import compare
 

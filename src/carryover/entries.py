@@ -11,7 +11,7 @@ from carryover.core.config import Settings
 from carryover.problems import Path, Problems, explain, mapping, members, nearest
 
 MAX_NAME = 60
-COMMON = ("recipe", "pairs", "job")
+COMMON = ("recipe", "pairs", "seeds", "job")
 """What every entry may say beside the settings of its kind."""
 
 
@@ -23,6 +23,29 @@ class Entry:
     where: Path
     settings: Settings
     beside: Mapping[str, Any]
+
+
+DIVIDED_BY_CLASS = ("omniglot", "sinusoid")
+"""Sources that are for few-shot learning, whatever their settings say."""
+
+
+def known_dataset(
+    problems: Problems, where: Path, name: Any, study: Mapping[str, Any], *, by_class: bool
+) -> bool:
+    """Note a problem unless `name` is a data set of the study that is divided by class, or by image."""
+    datasets = mapping(study.get("datasets"))
+    if not problems.reference(where, name, "dataset", datasets):
+        return False
+    given = mapping(datasets[name])
+    if by_class == (given.get("class_split") is not None or given.get("source") in DIVIDED_BY_CLASS):
+        return True
+    problems.add(
+        where,
+        f"few-shot learning needs splits of different classes: give {name} a class_split"
+        if by_class
+        else f"{name} is for few-shot learning, its splits have different classes: name one without a class_split",
+    )
+    return False
 
 
 Complete = Callable[[dict[str, Any], Path], dict[str, Any] | None]

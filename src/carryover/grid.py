@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from carryover.core.config import canonical
+from carryover.entries import known_dataset
 from carryover.iterand.settings import METHODS
 from carryover.problems import Path, Problems, explain, mapping, nearest
 from carryover.train.settings import Training
@@ -144,16 +145,18 @@ def _run_of(
 def _references_hold(point: _Point, study: Mapping[str, Any], where: Path, problems: Problems) -> bool:
     section = mapping(study.get("iterand"))
     known = {
-        "dataset": mapping(study.get("datasets")),
         "net": mapping(study.get("nets")),
         "arm": mapping(section.get("arms")),
         "recipe": mapping(section.get("recipes")),
     }
     sound = True
-    for axis, names in known.items():
+    for axis in AXES:
         name = point.values.get(axis)
-        if name is not None:
-            sound &= problems.reference(point.origins.get(axis, where), name, axis, names)
+        if axis == "dataset" and name is not None:
+            place = point.origins.get(axis, where)
+            sound &= known_dataset(problems, place, name, study, by_class=False)
+        elif name is not None:
+            sound &= problems.reference(point.origins.get(axis, where), name, axis, known[axis])
         elif axis != "recipe":
             problems.add(where, f"every run needs a `{axis}`: add it to `product`, `zip` or `include`")
             sound = False

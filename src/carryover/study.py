@@ -10,9 +10,11 @@ from pydantic import Field
 from carryover.core.config import Settings
 from carryover.data.names import check_name
 from carryover.data.settings import DatasetSettings
+from carryover.figures.metaticket_settings import FewshotFigureSettings
 from carryover.figures.settings import FigureSettings
 from carryover.figures.transfer_settings import TransferFigureSettings
 from carryover.iterand.theory_settings import TheorySettings
+from carryover.nets.episode_settings import EpisodeNetSettings
 from carryover.nets.settings import NetSettings
 from carryover.problems import ConfigError, Problems
 from carryover.transfer.theory_settings import TransferTheorySettings
@@ -21,6 +23,8 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.]*(-[a-z0-9.]+)*$", max_l
 """Lower-case letters, digits and dots, in parts joined by single hyphens."""
 Block = Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^\d+(-\d+)?$")]
 
+AnyNetSettings = Annotated[NetSettings | EpisodeNetSettings, Field(discriminator="kind")]
+"""Any net of any paper."""
 PairBlock = Annotated[int, Field(ge=1)] | Annotated[str, Field(pattern=r"^[1-9]\d*(-\d+)?$")]
 
 
@@ -106,8 +110,8 @@ class IterandStudy(Settings):
 
 
 Entries = dict[Name, dict[str, Any]]
-"""Runs by name: settings, and `recipe` (to start from), `pairs` and `job` where they are not the study's. A setting
-that takes one value is swept when it is given a list."""
+"""Runs by name: settings, and `recipe` (to start from), `pairs` or `seeds`, and `job` where they are not the study's. A
+setting that takes one value is swept when it is given a list."""
 
 
 class TransferStudy(Settings):
@@ -141,6 +145,27 @@ class TransferStudy(Settings):
     """Check the paper's claims on the runs of this study."""
 
 
+class MetaticketStudy(Settings):
+    """Everything a study does with few-shot learning."""
+
+    seeds: Annotated[list[Block], Field(min_length=1)]
+    """Blocks of seeds, each trained by one process: `[1-3]`. Add seeds as further blocks."""
+    recipes: dict[Name, dict[str, Any]] = {}
+    """Named settings that entries start from; what a kind of run does not have is ignored there."""
+    trainings: Entries = {}
+    """Meta-trainings, and random networks."""
+    tests: Entries = {}
+    """Trained nets on the tasks of a split, of their own data set or of another."""
+    analyses: Entries = {}
+    """What adaptation changes in trained nets."""
+    figures: dict[Name, FewshotFigureSettings] = {}
+    """Figures by file name."""
+    job: JobSettings = JobSettings()
+    """What one job asks of the machine."""
+    claims: bool = True
+    """Check the paper's claims on the runs of this study."""
+
+
 class Study(Settings):
     """studies/<name>.yaml: the science."""
 
@@ -150,12 +175,14 @@ class Study(Settings):
     """Study whose settings this one starts from; mappings are merged key by key, null removes a key."""
     datasets: dict[Name, DatasetSettings] = {}
     """Data sets by the name that runs and results use."""
-    nets: dict[Name, NetSettings] = {}
+    nets: dict[Name, AnyNetSettings] = {}
     """Architectures by the name that runs and results use."""
     iterand: IterandStudy | None = None
     """IteRand's runs and figures."""
     transfer: TransferStudy | None = None
     """Learning transfer's runs and figures."""
+    metaticket: MetaticketStudy | None = None
+    """Few-shot learning's runs and figures."""
 
 
 class _Loader(yaml.SafeLoader):

@@ -1,14 +1,12 @@
 """Learning transfer's part of the workflow: its runs, which of them each needs, and where results lie."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from carryover.core.config import canonical
-from carryover.entries import Entry
 from carryover.figures.transfer_settings import TransferFigureSettings
-from carryover.study import JobSettings, TransferStudy
+from carryover.kinds_flow import KindsFlow
+from carryover.study import TransferStudy
 from carryover.transfer.pairs import ROLES, pairs_of
 from carryover.transfer.settings import KINDS, ContinuationRun, NetTraining
 
@@ -18,14 +16,12 @@ EVERY = "all"
 
 
 @dataclass(frozen=True)
-class TransferFlow:
+class TransferFlow(KindsFlow):
     """The runs of a study's `transfer` section."""
 
-    study: str
     section: TransferStudy
-    runs: Mapping[str, Mapping[str, Entry]]
-    """Runs by kind and name."""
-    gpus_allowed: bool
+
+    paper = "transfer"
 
     def pairs(self, kind: str, run: str) -> list[str]:
         """List the blocks of pairs of a run, as a person wrote them."""
@@ -38,31 +34,6 @@ class TransferFlow:
             return [EVERY]
         roles = ROLES if kind == "trainings" else (PAIRED,)
         return [f"{role}{block}" for role in roles for block in self.pairs(kind, run)]
-
-    def result(self, kind: str, run: str, block: str) -> str:
-        """Manifest of a block, which is written last."""
-        return f"results/{self.study}/transfer/{kind}/{run}/{block}/manifest.json"
-
-    def results(self, kind: str, runs: Sequence[str]) -> list[str]:
-        """Manifests of all blocks of some runs."""
-        return [self.result(kind, run, block) for run in runs for block in self.blocks(kind, run)]
-
-    def job(self, kind: str, run: str) -> JobSettings:
-        """What one job of a run asks of the machine."""
-        own = self.runs[kind][run].beside.get("job")
-        return self.section.job if own is None else JobSettings.model_validate(own)
-
-    @cached_property
-    def retries(self) -> dict[str, int]:
-        """How often a job of each kind is started again; Snakemake wants one number for a rule."""
-        return {
-            kind: max((self.job(kind, run).retries for run in runs), default=0)
-            for kind, runs in self.runs.items()
-        }
-
-    def gpus(self, kind: str, run: str) -> int:
-        """GPUs of one job; none where the config says `device: cpu`."""
-        return self.job(kind, run).gpus if self.gpus_allowed else 0
 
     def spec(self, kind: str, run: str) -> str:
         """Canonical settings of a run, with those of the training whose recipe it follows."""
@@ -150,7 +121,7 @@ class TransferFlow:
         """Names of the runs that a figure shows, by kind; with those trainings that they start from or end at."""
         figure = self.figure(name)
         shown = {
-            kind: [run for name in getattr(figure, kind) for run in self._of_entry(kind, name)]
+            kind: [run for name in getattr(figure, kind) for run in self.of_entry(kind, name)]
             for kind in KINDS
         }
         for run in shown["continuations"]:
@@ -164,10 +135,6 @@ class TransferFlow:
             self._add(shown["trainings"], self._setting("transfers", run, "training"))
             self._add(shown["trainings"], self._target(transfer))
         return {kind: runs for kind, runs in shown.items() if runs}
-
-    def _of_entry(self, kind: str, name: str) -> list[str]:
-        """Name the runs that an entry's name stands for: all of its sweep."""
-        return [run for run, entry in self.runs[kind].items() if name in (run, entry.where[-1])]
 
     def _setting(self, kind: str, run: str, key: str) -> str:
         return str(getattr(self.runs[kind][run].settings, key))

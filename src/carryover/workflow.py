@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import Any, get_args
 
 from carryover.codehash import code_digest
 from carryover.core.config import canonical
@@ -16,6 +16,9 @@ from carryover.data.settings import Folder, Imagenet
 from carryover.figures.settings import FigureSettings
 from carryover.grid import Run, expand
 from carryover.iterand.settings import METHODS
+from carryover.metaticket.settings import MethodName
+from carryover.metaticket_entries import read_metaticket
+from carryover.metaticket_flow import MetaticketFlow
 from carryover.problems import Problems, raise_problems
 from carryover.study import Config, JobSettings, Study, check_names, read_study
 from carryover.transfer.settings import EVERY_METHOD
@@ -32,6 +35,7 @@ class Workflow:
     runs: Mapping[str, Run]
     grids: Mapping[str, list[str]]
     transfer: TransferFlow | None = None
+    metaticket: MetaticketFlow | None = None
 
     @property
     def name(self) -> str:
@@ -79,8 +83,9 @@ class Workflow:
         return code_digest(f"carryover.stages.{stage}")
 
     def images(self, dataset: str) -> str:
-        """File that training on a data set reads: the images, or the index of a folder that is streamed."""
-        suffix = "json" if self.study.datasets[dataset].source == "imagenet" else "safetensors"
+        """File that training on a data set reads: images, the index of a streamed folder, or ranges of sinusoids."""
+        light = self.study.datasets[dataset].source in ("imagenet", "sinusoid")
+        suffix = "json" if light else "safetensors"
         return f"results/data/{dataset}.{suffix}"
 
     def dataset_spec(self, dataset: str) -> str:
@@ -146,7 +151,8 @@ class Workflow:
 
     def targets(self) -> list[str]:
         """Everything that `all_figures` makes."""
-        return [*self._iterand_targets(), *(self.transfer.targets() if self.transfer else [])]
+        flows = [flow for flow in (self.transfer, self.metaticket) if flow]
+        return [*self._iterand_targets(), *(target for flow in flows for target in flow.targets())]
 
     def _iterand_targets(self) -> list[str]:
         section = self.study.iterand
@@ -178,14 +184,17 @@ def load_workflow(raw: Mapping[str, Any], root: Path) -> Workflow:
     raw_study = read_study(root / "studies", study_name)
     problems = Problems(f"studies/{study_name}.yaml")
     study = problems.check((), Study, raw_study)
-    check_names(raw_study, (*METHODS, *EVERY_METHOD), problems)
+    check_names(raw_study, (*METHODS, *EVERY_METHOD, *get_args(MethodName)), problems)
     precision = str(raw.get("precision", "fp32"))
     runs, grids = expand(raw_study, precision, problems)
     _check_figures(raw_study, grids, problems)
     carried = read_transfer(raw_study, precision, problems)
+    fewshot = read_metaticket(raw_study, problems)
     raise_problems(in_config, problems)
-    transfer = study.transfer and TransferFlow(study_name, study.transfer, carried, config.device != "cpu")
-    return Workflow(config, study, runs, grids, transfer)
+    gpus = config.device != "cpu"
+    transfer = study.transfer and TransferFlow(study_name, study.transfer, carried, gpus)
+    metaticket = study.metaticket and MetaticketFlow(study_name, study.metaticket, fewshot, gpus)
+    return Workflow(config, study, runs, grids, transfer, metaticket)
 
 
 def _check_figures(raw_study: Mapping[str, Any], grids: Mapping[str, Any], problems: Problems) -> None:

@@ -63,8 +63,25 @@ def test_every_figure_and_table_of_learning_transfer_is_there(finished):
     ]
 
 
+def test_every_figure_and_table_of_few_shot_learning_is_there(finished):
+    flow = load_workflow({"study": "tiny"}, finished.folder).metaticket
+    figures = finished.folder / "results/tiny/figures/metaticket"
+    for kind in ("pdf", "png", "csv"):
+        names = {path.stem for path in figures.glob(f"*.{kind}")}
+        assert names == {*flow.section.figures, *([] if kind == "csv" else ["claims"])}
+    for table in ("table", "claims"):
+        assert len((finished.folder / f"results/tiny/metaticket/{table}.csv").read_text().splitlines()) > 10
+
+
 def test_a_second_run_has_nothing_to_do(finished):
     assert "Nothing to be done" in finished.snakemake("--cores", "2", *TINY).stdout
+
+
+FEWSHOT = {
+    *("train_fewshot", "test_fewshot", "analyse_fewshot"),
+    *("metaticket_figure", "metaticket_table", "metaticket_claims"),
+}
+"""Rules that follow from a training of few-shot learning; Meta-ticket shares IteRand's redraw."""
 
 
 def test_a_comment_re_runs_nothing(editable):
@@ -76,7 +93,7 @@ def test_a_constant_of_the_redraw_re_runs_the_searches_and_what_follows_them(edi
     editable.edit("src/carryover/sparse/randomize.py", "< prob", "< prob * 0.999")
     planned = editable.planned(*TINY)
     assert planned.pop("iterand_search") == SEARCHES
-    assert set(planned) == {"all_figures", "iterand_figure", "iterand_table", "iterand_claims"}
+    assert set(planned) == {"all_figures", "iterand_figure", "iterand_table", "iterand_claims"} | FEWSHOT
 
 
 def test_a_constant_of_the_masks_leaves_weight_training_and_theory_alone(editable):
@@ -135,7 +152,17 @@ def test_a_constant_of_weight_training_re_runs_trainings_and_all_that_comes_of_t
 
 def test_a_constant_of_iterand_leaves_learning_transfer_alone(editable):
     editable.edit("src/carryover/sparse/randomize.py", "< prob", "< prob * 0.999")
-    assert not [rule for rule in editable.planned(*TINY) if rule.startswith(("transfer", "train"))]
+    planned = editable.planned(*TINY)
+    assert not [
+        rule for rule in planned if rule.startswith("transfer") or rule in ("train_net", "train_transferred")
+    ]
+
+
+def test_a_constant_of_the_inner_loop_re_runs_few_shot_learning_alone(editable):
+    editable.edit("src/carryover/metaticket/adapt.py", "value=-1)", "value=-1.0)")
+    planned = editable.planned(*TINY)
+    assert (planned["train_fewshot"], planned["test_fewshot"], planned["analyse_fewshot"]) == (7, 15, 2)
+    assert set(planned) == {*FEWSHOT, "all_figures"}
 
 
 def test_a_further_pair_is_trained_and_transferred_alone(finished):
@@ -148,9 +175,13 @@ def test_a_further_pair_is_trained_and_transferred_alone(finished):
     assert "transfer_landscape" not in planned
 
 
-@pytest.mark.parametrize("paper", ["iterand", "transfer"])
+@pytest.mark.parametrize("paper", ["iterand", "transfer", "metaticket"])
 def test_a_deleted_figure_is_one_job(finished, paper):
-    figure = {"iterand": "iterand/fig1.pdf", "transfer": "transfer/fig5.pdf"}[paper]
+    figure = {
+        "iterand": "iterand/fig1.pdf",
+        "transfer": "transfer/fig5.pdf",
+        "metaticket": "metaticket/steps.pdf",
+    }[paper]
     pdf = finished.folder / "results/tiny/figures" / figure
     content = pdf.read_bytes()
     pdf.unlink()

@@ -10,14 +10,15 @@ import yaml
 from pages import FENCE, ROOT, changes, commands, new_files
 from snakemake.cli import get_argument_parser
 
-from carryover import carry, cli, compare, export, schema
+from carryover import carry, cli, compare, export, fewshot, schema
 from carryover.iterand.settings import METHODS
+from carryover.metaticket.settings import KINDS as FEWSHOT
 from carryover.transfer.settings import KINDS
 from carryover.workflow import load_workflow
 
 PAGES = sorted({*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "results" / "README.md"})
 FOLDERS = "benchmarks|docs|envs|profiles|slurm|src|studies|tests|workflow"
-TOOLS = {"export": export, "transfer": carry, "compare": compare, "schema": schema}
+TOOLS = {"export": export, "transfer": carry, "compare": compare, "fewshot": fewshot, "schema": schema}
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 
@@ -96,7 +97,7 @@ def test_every_command_of_carryover_is_one(page):
 
 def makeable(flow, target):
     """Tell whether the rules make a target: a rule, or a file of a study."""
-    rules = {model.stage for model in (*METHODS.values(), *KINDS.values())}
+    rules = {model.stage for model in (*METHODS.values(), *KINDS.values(), *FEWSHOT.values())}
     for file in (ROOT / "Snakefile", *(ROOT / "workflow" / "rules").glob("*.smk")):
         rules |= set(re.findall(r"^ *rule (\w+):", file.read_text("utf-8"), re.MULTILINE))
     match target.split("/"):
@@ -119,6 +120,14 @@ def makeable(flow, target):
             return study == flow.name and flow.transfer is not None
         case ["results", study, "figures", "transfer", file]:
             drawn = {*flow.study.transfer.figures, "theory", "claims"} if flow.study.transfer else {}
+            return study == flow.name and file.rpartition(".")[0] in drawn
+        case ["results", study, "metaticket", kind, run, block, "metrics.csv" | "manifest.json"]:
+            known = flow.metaticket.runs.get(kind, {}) if flow.metaticket else {}
+            return study == flow.name and run in known and block in flow.metaticket.blocks(kind, run)
+        case ["results", study, "metaticket", "table.csv" | "claims.csv"]:
+            return study == flow.name and flow.metaticket is not None
+        case ["results", study, "figures", "metaticket", file]:
+            drawn = {*flow.study.metaticket.figures, "claims"} if flow.study.metaticket else {}
             return study == flow.name and file.rpartition(".")[0] in drawn
         case ["results", study, "figures", "iterand", file]:
             drawn = {*flow.figures, "theory", "claims"}

@@ -20,11 +20,12 @@ MAY_IMPORT = {
     "published": set(),
     "iterand": {"core", "data", "nets", "sparse", "train"},
     "transfer": {"core", "data", "nets", "permute", "train"},
+    "metaticket": {"core", "data", "nets", "sparse", "train"},
     "claims": {"core", "io", "published"},
     "figures": {"core", "io", "published"},
     "stages": {
         *("core", "io", "data", "nets", "train", "sparse", "permute"),
-        *("published", "iterand", "transfer", "claims", "figures"),
+        *("published", "iterand", "transfer", "metaticket", "claims", "figures"),
     },
 }
 """Each package with the others that it may import; docs/architecture.md says why."""
@@ -32,6 +33,9 @@ ROOF = {
     "codehash",
     "entries",
     "grid",
+    "kinds_flow",
+    "metaticket_entries",
+    "metaticket_flow",
     "problems",
     "schema",
     "study",
@@ -45,10 +49,12 @@ COMMANDS = {
     "compare": {"claims", "core", "io"},
     "export": {"core", "io", "iterand", "nets", "sparse"},
     "carry": {"core", "io", "data", "nets", "permute", "train", "transfer"},
+    "fewshot": {"io", "metaticket"},
+    "fewshot_inputs": {"core", "io", "data", "metaticket"},
     "carry_inputs": {"core", "io", "data", "nets", "permute", "transfer"},
 }
 """The commands of `carryover` are above the packages too; like stages they read, call and write."""
-LIGHT = r"core\.config|\w+\.(\w+_)?settings|data\.(names|recipes)|transfer\.pairs"
+LIGHT = r"core\.config|\w+\.(\w+_)?settings|data\.(names|recipes)|transfer\.pairs|metaticket\.methods"
 HEAVY = {"matplotlib", "numpy", "pandas", "scipy", "sklearn", "torch", "torchvision"}
 
 MODULES = {

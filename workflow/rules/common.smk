@@ -64,31 +64,33 @@ def spec_of_figure(wildcards):
     return flow.figure_spec(wildcards.figure)
 
 
-# The same for learning transfer, where a helper is made for each kind of run.
+# The same for papers whose runs come in kinds; a helper is made for each kind of run.
 
 
-def need(kind, part):
+def images_of_kind(section, kind):
+    return lambda wildcards: flow.images(section.dataset(kind, wildcards.run))
+
+
+def need_of_kind(section, kind, part):
     """Manifests of other runs that a block reads in one part."""
-    return lambda wildcards: flow.transfer.needs(kind, wildcards.run, wildcards.block)[part]
+    return lambda wildcards: section.needs(kind, wildcards.run, wildcards.block)[part]
 
 
-def images_of(kind):
-    return lambda wildcards: flow.images(flow.transfer.dataset(kind, wildcards.run))
+def spec_of_kind(section, kind):
+    return lambda wildcards: section.spec(kind, wildcards.run)
 
 
-def spec_of(kind):
-    return lambda wildcards: flow.transfer.spec(kind, wildcards.run)
+def job_of_kind(section, kind, key):
+    return lambda wildcards: getattr(section.job(kind, wildcards.run), key)
 
 
-def job_of(kind, key):
-    return lambda wildcards: getattr(flow.transfer.job(kind, wildcards.run), key)
+def memory_of_kind(section, kind):
+    return lambda wildcards, attempt: int(section.job(kind, wildcards.run).mem_mb * 1.5 ** (attempt - 1))
 
 
-def memory_of(kind):
-    return lambda wildcards, attempt: int(
-        flow.transfer.job(kind, wildcards.run).mem_mb * 1.5 ** (attempt - 1)
-    )
+def gpus_of_kind(section, kind):
+    return lambda wildcards: section.gpus(kind, wildcards.run)
 
 
-def gpus_of(kind):
-    return lambda wildcards: flow.transfer.gpus(kind, wildcards.run)
+def episodes_of_kind(section, kind):
+    return lambda wildcards: section.episodes(kind, wildcards.run)

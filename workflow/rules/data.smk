@@ -1,6 +1,13 @@
 # From files to one safetensors file of uint8 images per data set; all studies share them.
 # Compute nodes may be offline: whatever needs the network is a local rule.
 
+from carryover.data.class_split_settings import class_split_digest
+
+
+def classes_of_dataset(wildcards):
+    """Digest of the list that divides the classes of a data set: its settings have only the name of the list."""
+    return class_split_digest(flow.study.datasets[wildcards.dataset].class_split)
+
 
 rule fetch_images:
     output:
@@ -33,6 +40,7 @@ rule prepare_digits:
     params:
         code=code("prepare_digits"),
         spec=spec_of_dataset,
+        classes=classes_of_dataset,
     shell:
         "python -m carryover.stages.prepare_digits --code {params.code} --spec {params.spec:q}"
         " --images {output.images} 2> {log}"
@@ -54,6 +62,7 @@ rule prepare_download:
     params:
         code=code("prepare_download"),
         spec=spec_of_dataset,
+        classes=classes_of_dataset,
     shell:
         "python -m carryover.stages.prepare_download --code {params.code} --spec {params.spec:q}"
         " --raw {input.raw} --images {output.images} 2> {log}"
@@ -70,13 +79,31 @@ rule prepare_folder:
         "../../envs/environment.yaml"
     resources:
         folder=folder_of_dataset,
-        mem_mb=4000,
+        mem_mb=6000,
     params:
         code=code("prepare_folder"),
         spec=spec_of_dataset,
+        classes=classes_of_dataset,
     shell:
         "python -m carryover.stages.prepare_folder --code {params.code} --spec {params.spec:q}"
         " --folder {resources.folder:q} --images {output.images} 2> {log}"
+
+
+rule prepare_sinusoid:
+    output:
+        ranges="results/data/{dataset}.json",
+    log:
+        "results/data/{dataset}.log",
+    wildcard_constraints:
+        dataset=one_of(flow.datasets_from("sinusoid")),
+    conda:
+        "../../envs/environment.yaml"
+    params:
+        code=code("prepare_sinusoid"),
+        spec=spec_of_dataset,
+    shell:
+        "python -m carryover.stages.prepare_sinusoid --code {params.code} --spec {params.spec:q}"
+        " --ranges {output.ranges} 2> {log}"
 
 
 rule index_imagenet:

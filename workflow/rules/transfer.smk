@@ -19,8 +19,8 @@ for kind, (parts, extra) in PARTS.items() if flow.transfer else ():
         name:
             KINDS[kind].stage
         input:
-            **{part: need(kind, part) for part in parts},
-            images=images_of(kind),
+            **{part: need_of_kind(flow.transfer, kind, part) for part in parts},
+            images=images_of_kind(flow.transfer, kind),
         output:
             **{name: mark(f"{PLACE}{kind}/{{run}}/{{block}}/{FILES[name]}") for name, mark in extra.items()},
             metrics=f"{PLACE}{kind}/{{run}}/{{block}}/metrics.csv",
@@ -33,17 +33,17 @@ for kind, (parts, extra) in PARTS.items() if flow.transfer else ():
         retries: flow.transfer.retries[kind]
         conda:
             "../../envs/environment.yaml"
-        threads: job_of(kind, "cpus")
+        threads: job_of_kind(flow.transfer, kind, "cpus")
         resources:
-            mem_mb=memory_of(kind),
-            runtime=job_of(kind, "minutes"),
-            gpu=gpus_of(kind),
-            cpus_per_task=job_of(kind, "cpus"),
+            mem_mb=memory_of_kind(flow.transfer, kind),
+            runtime=job_of_kind(flow.transfer, kind, "minutes"),
+            gpu=gpus_of_kind(flow.transfer, kind),
+            cpus_per_task=job_of_kind(flow.transfer, kind, "cpus"),
             device=flow.config.device,
         params:
             stage=KINDS[kind].stage,
             code=code(KINDS[kind].stage),
-            spec=spec_of(kind),
+            spec=spec_of_kind(flow.transfer, kind),
             seeds=block_of,
             parts=lambda wildcards, input, parts=parts: " ".join(
                 f"--{part} {' '.join(input.get(part))}" for part in parts if input.get(part)

@@ -1,5 +1,7 @@
 """AdamW over the tensors of a block, with the interface of `core.loop.MomentumSgd`."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -29,25 +31,28 @@ class AdamW:
 
     def descend(self, lr: float, losses: Float[Tensor, " block"]) -> Float[Tensor, " block"]:
         """Take one step for every net of a block; the losses stay on the device."""
-        gradients = torch.autograd.grad(losses.sum(), self.tensors)
-        with torch.no_grad():
-            adam(
-                self.tensors,
-                list(gradients),
-                list(self.means.values()),
-                list(self.squares.values()),
-                [],
-                [
-                    self.count.max() for _ in self.tensors
-                ],  # torch counts each of them up; a diverged net's is zero
-                decoupled_weight_decay=True,
-                amsgrad=False,
-                beta1=self.beta1,
-                beta2=BETA2,
-                lr=lr,
-                weight_decay=self.weight_decay,
-                eps=EPS,
-                maximize=False,
-            )
-        self.count += 1
+        self.step(lr, torch.autograd.grad(losses.sum(), self.tensors))
         return losses.detach()
+
+    @torch.no_grad()
+    def step(self, lr: float, gradients: Sequence[Tensor]) -> None:
+        """Take one step along gradients that are in the order of the tensors."""
+        adam(
+            self.tensors,
+            list(gradients),
+            list(self.means.values()),
+            list(self.squares.values()),
+            [],
+            [
+                self.count.max() for _ in self.tensors
+            ],  # torch counts each of them up; a diverged net's is zero
+            decoupled_weight_decay=True,
+            amsgrad=False,
+            beta1=self.beta1,
+            beta2=BETA2,
+            lr=lr,
+            weight_decay=self.weight_decay,
+            eps=EPS,
+            maximize=False,
+        )
+        self.count += 1

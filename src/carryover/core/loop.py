@@ -1,6 +1,6 @@
 """The training loop as a generator: it yields a step before its forward pass, the caller does the rest."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -74,19 +74,21 @@ class MomentumSgd:
 
         The nets share no tensor, so the gradient of the sum is each net's own gradient.
         """
-        # the fused update walks raw memory, so a gradient must be laid out like its tensor
-        gradients = [g.contiguous() for g in torch.autograd.grad(losses.sum(), self.tensors)]
-        with torch.no_grad():
-            sgd(
-                self.tensors,
-                gradients,
-                list(self.momenta.values()),
-                fused=True,
-                lr=lr,
-                momentum=self.momentum,
-                weight_decay=self.weight_decay,
-                dampening=0.0,
-                nesterov=False,
-                maximize=False,
-            )
+        self.step(lr, torch.autograd.grad(losses.sum(), self.tensors))
         return losses.detach()
+
+    @torch.no_grad()
+    def step(self, lr: float, gradients: Sequence[Tensor]) -> None:
+        """Take one step along gradients that are in the order of the tensors."""
+        sgd(
+            self.tensors,
+            [g.contiguous() for g in gradients],  # the fused update walks raw memory
+            list(self.momenta.values()),
+            fused=True,
+            lr=lr,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            dampening=0.0,
+            nesterov=False,
+            maximize=False,
+        )

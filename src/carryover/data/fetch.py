@@ -11,7 +11,6 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from carryover.data.idx import read_content
 from carryover.data.sources import Download, RawFile
 from carryover.io.files import replacing
 
@@ -96,18 +95,19 @@ def _transfer(url: str, target: Path, label: str) -> None:
 
 
 def _require(raw: RawFile, path: Path, known_as: Path | str, remedy: str) -> None:
-    """Raise ValueError unless the file has the expected checksum."""
+    """Raise ValueError unless the file has one of the expected checksums."""
+    assert raw.sha256 or raw.md5, f"{raw.name} has no checksum"
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    if found == raw.md5:
+        return
+    what, expected = "md5", raw.md5
     if raw.sha256 is not None:
-        what, expected = "sha256 of the decompressed bytes", raw.sha256
+        what, expected = f"sha256 of the {raw.content.called}", raw.sha256
         try:
-            found = hashlib.sha256(read_content(path)).hexdigest()
+            found = raw.content.digest(path)
         except ValueError:
-            found = "nothing, it cannot be decompressed"
-    else:
-        assert raw.md5 is not None, f"{raw.name} has no checksum"
-        what, expected = "md5", raw.md5
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+            found = "nothing, it is damaged"
     if found != expected:
         raise ValueError(
             f"{known_as} is truncated or changed: its {what} should be {expected}, found {found}; {remedy}"

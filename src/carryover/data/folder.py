@@ -3,16 +3,18 @@
 import io
 import os
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.transforms import functional as transform
 
@@ -22,11 +24,12 @@ from carryover.data.prepare import Contents, Labelled
 EXTENSIONS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 """Endings of images, in any case; other files are left out, and so is whatever starts with a dot."""
 
+Resize = int | Literal["stretch"] | None
+"""Length of the shorter side before the centre is cut out; None is the size itself, `stretch` cuts nothing."""
 Read = Callable[[str], bytes]
 Classes = dict[str, list[str]]
 
-# what zip files and pictures raise when they are damaged
-_BROKEN = (
+BROKEN = (
     OSError,
     EOFError,
     RuntimeError,
@@ -36,22 +39,29 @@ _BROKEN = (
     zlib.error,
     Image.DecompressionBombError,
 )
+"""What zip files and pictures raise when they are damaged."""
 
 
-def read_folder(path: Path, channels: int, size: int | None) -> Contents:
+def read_folder(
+    path: Path, channels: int, size: int | None, resize: Resize = None, *, by_class: bool = False
+) -> Contents:
     """Read all images of a folder or zip; classes are the sorted names of the class folders.
 
+    With `by_class` the folders train, val and test may hold different classes.
     Raises ValueError when the layout is none of the two, an image is damaged, or images differ in size and
     `size` is None.
     """
+
+    def decoded(names: list[str], read: Read) -> Tensor:
+        return _stack(path, names, lambda name: fit(_decode_named(path, name, read, channels), size, resize))
+
     with opened(path) as (names, read):
         parts = arrange(names, path)
-        classes = known_classes(parts, path)
+        everywhere = sorted({own for members in parts.values() for own in members})
+        classes = everywhere if by_class else known_classes(parts, path)
         labelled = {
             part: Labelled(
-                _stack(
-                    path, [name for own in classes for name in members.get(own, [])], read, channels, size
-                ),
+                decoded([name for own in classes for name in members.get(own, [])], read),
                 torch.tensor([label for label, own in enumerate(classes) for _ in members.get(own, [])]),
             )
             for part, members in parts.items()
@@ -140,12 +150,12 @@ def known_classes(parts: dict[str, Classes], path: Path) -> list[str]:
 
 
 def _stack(
-    path: Path, names: Sequence[str], read: Read, channels: int, size: int | None
+    path: Path, names: Sequence[str], decoded: Callable[[str], Image.Image]
 ) -> UInt8[Tensor, "n channels height width"]:
     stacked: Tensor | None = None
     with Progress(len(names), f"read {path.name}") as progress:
         for position, name in enumerate(names):
-            pixels = _pixels(fit(_decode_named(path, name, read, channels), size))
+            pixels = _pixels(decoded(name))
             if stacked is None:
                 stacked = torch.empty((len(names), *pixels.shape), dtype=torch.uint8)
             if pixels.shape != stacked.shape[1:]:
@@ -162,28 +172,41 @@ def _stack(
 def _decode_named(path: Path, name: str, read: Read, channels: int) -> Image.Image:
     try:
         return decode(read(name), channels)
-    except _BROKEN as error:
+    except BROKEN as error:
         raise ValueError(
             f"{path}: the image {name} cannot be read ({error}): replace or remove it"
         ) from error
 
 
 def decode(data: bytes, channels: int) -> Image.Image:
-    """Decode a picture to 8-bit grey (1 channel) or red, green, blue (3 channels).
+    """Decode a picture to 8-bit grey (1 channel) or red, green, blue (3 channels), upright as its camera says (EXIF).
 
     Raises ValueError or what the decoder raises when it is damaged or has more than 8 bits per channel.
     """
     with Image.open(io.BytesIO(data)) as picture:
         if picture.mode.startswith(("I", "F")):
             raise ValueError(f"it has more than 8 bits per channel, mode {picture.mode}")
-        return picture.convert("L" if channels == 1 else "RGB")
+        picture.load()
+        return _upright(picture).convert("L" if channels == 1 else "RGB")
 
 
-def fit(image: Image.Image, size: int | None) -> Image.Image:
-    """Resize the shorter side to `size` and cut out the centre; None leaves the image as it is."""
-    if size is None or image.size == (size, size):
+def _upright(picture: Image.Image) -> Image.Image:
+    """Turn a photograph as its camera says; damaged notes of a camera are no reason to refuse the picture."""
+    try:
+        return ImageOps.exif_transpose(picture)
+    except (KeyError, SyntaxError, TypeError, ValueError, struct.error):
+        return picture
+
+
+def fit(image: Image.Image, size: int | None, resize: Resize = None) -> Image.Image:
+    """Resize the shorter side to `resize`, or `size`, and cut out the centre; `stretch` makes all of it a square.
+
+    None for `size` leaves the image as it is.
+    """
+    if size is None or (image.size == (size, size) and not (isinstance(resize, int) and resize > size)):
         return image
-    resized = transform.resize(image, [size], transform.InterpolationMode.BILINEAR)
+    sides = [size, size] if resize == "stretch" else [resize or size]
+    resized = transform.resize(image, sides, transform.InterpolationMode.BILINEAR)
     cut: Image.Image = transform.center_crop(resized, [size, size])
     return cut
 

@@ -8,6 +8,8 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from carryover.core.config import canonical
+from carryover.data.class_split_settings import FOLDERS, read_class_split
+from carryover.data.class_splits import by_folders, divide
 from carryover.data.images import Images, Split
 from carryover.data.settings import Digits, DownloadSettings, Folder
 from carryover.data.split_settings import check_classes
@@ -97,10 +99,14 @@ def prepare_images(name: str, contents: Contents, settings: Digits | DownloadSet
     Raises ValueError when a class is not there, when the split asks for more images than there are, or for
     validation images where the source brings its own.
     """
-    contents = keep_classes(contents, settings.classes)
+    if settings.class_split is None:
+        contents = keep_classes(contents, settings.classes)
+        splits = _choose(contents.parts, settings)
+    else:
+        contents, splits = _divide(contents, settings.class_split)
     return Images(
         dataset=name,
-        splits=_choose(contents.parts, settings),
+        splits=splits,
         classes=contents.classes,
         max_value=contents.max_value,
         mean=settings.mean,
@@ -108,6 +114,19 @@ def prepare_images(name: str, contents: Contents, settings: Digits | DownloadSet
         spec=canonical(settings),
         origin=contents.origin,
     )
+
+
+def _divide(contents: Contents, class_split: str) -> tuple[Contents, dict[str, Split]]:
+    """Divide the images of all parts of a source, one part after the other, by class."""
+    parts = [contents.parts[name] for name in ("all", "train", "val", "test") if name in contents.parts]
+    if class_split == FOLDERS:
+        by = by_folders({name: part.labels for name, part in contents.parts.items()}, contents.classes)
+    else:
+        by = read_class_split(class_split)
+    images = parts[0].images if len(parts) == 1 else torch.cat([part.images for part in parts])
+    divided = divide(images, torch.cat([part.labels for part in parts]), contents.classes, by)
+    origin = f"{contents.origin} Classes divided by {class_split}: {by.origin}"
+    return replace(contents, classes=divided.classes, origin=origin), divided.splits
 
 
 def _choose(parts: Mapping[str, Labelled], settings: Digits | DownloadSettings | Folder) -> dict[str, Split]:

@@ -5,51 +5,18 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from carryover.core.config import Settings
-from carryover.data.split_settings import (
-    Classes,
-    Count,
-    DigitsSplit,
-    ImagenetSplit,
-    SplitSettings,
-    check_classes,
+from carryover.data.base_settings import (
+    ClassSplitName,
+    Colour,
+    ColourScale,
+    Dataset,
+    Fraction,
+    Grey,
+    GreyScale,
+    Positive,
 )
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Grey = tuple[Fraction]
-GreyScale = tuple[Positive]
-Colour = tuple[Fraction, Fraction, Fraction]
-ColourScale = tuple[Positive, Positive, Positive]
-
-
-class Dataset(Settings):
-    """What every data set has."""
-
-    official: ClassVar[tuple[int, int]] = (0, 0)  # training and test images of the whole set; (0, 0) unknown
-    num_classes: ClassVar[int | None] = 10  # of the whole set; None unknown
-
-    split: SplitSettings = SplitSettings()
-    """How many images train, validate and test, and the seed of the permutation that decides which."""
-    classes: Classes | None = None
-    """Classes to keep, by their numbers in the source, before the split; the first becomes class 0, and so on. All
-    when it is not given."""
-
-    @model_validator(mode="after")
-    def _asks_for_no_more_than_there_is(self) -> "Dataset":
-        num_train, num_test = self.official
-        wanted = (self.split.train or 1) + self.split.val
-        if num_train and wanted > num_train:
-            raise ValueError(
-                f"split asks for {wanted} images to train and validate, but {num_train} are there: "
-                "lower split.train or split.val"
-            )
-        if num_test and (self.split.test or 0) > num_test:
-            raise ValueError(
-                f"split.test is at most {num_test}, the official test images: got {self.split.test}"
-            )
-        if self.classes is not None:
-            check_classes(self.classes, self.num_classes)
-        return self
+from carryover.data.sinusoid_settings import Sinusoid
+from carryover.data.split_settings import Classes, Count, DigitsSplit, ImagenetSplit, check_classes
 
 
 class Digits(Dataset):
@@ -119,6 +86,27 @@ class Kmnist(GreyDataset):
     """Standard deviation that divides what is left, one value above 0."""
 
 
+class Omniglot(Dataset):
+    """Characters of 50 alphabets, 1,623 classes of 20 drawings each, for few-shot learning.
+
+    Source: Meta-ticket, section 4.1.
+    """
+
+    num_classes: ClassVar[int | None] = 1623
+
+    source: Literal["omniglot"]
+    """Where the images come from."""
+    class_split: ClassSplitName = "omniglot-vinyals"
+    """The list that says which characters train, validate and test, called `<alphabet>/character<number>`: the name
+    of one that comes with the package, or the path of a JSON file of one's own."""
+    size: Count = 28
+    """Side of the images, in pixels; the drawings have 105x105."""
+    mean: Grey = (0.0,)
+    """Mean pixel that is subtracted, on the 0..1 scale, where ink is 1; one value in [0, 1]."""
+    std: GreyScale = (1.0,)
+    """Standard deviation that divides what is left, one value above 0."""
+
+
 class ColourDataset(Dataset):
     """A downloaded set of colour images of 32x32 pixels."""
 
@@ -170,10 +158,12 @@ class Folder(Dataset):
     """Your own images: a folder or a zip of `<class>/<image>`, or of `{train,val,test}/<class>/<image>`.
 
     Folders called train and test are an official split and stay as they are. Plain class folders are split by
-    the permutation and then need `split.test`. Classes are numbered in the order of their sorted names.
+    the permutation and then need `split.test`. Classes are numbered in the order of their sorted names. With
+    `class_split` all images are taken together and divided by class.
     """
 
     num_classes: ClassVar[int | None] = None
+    has_folders: ClassVar[bool] = True
 
     source: Literal["folder"]
     """Where the images come from."""
@@ -184,6 +174,9 @@ class Folder(Dataset):
     size: Count | None = None
     """Side of the images: the shorter side is resized to it, then the centre is cut out; needed unless all
     images have one size already."""
+    resize: Count | Literal["stretch"] | None = None
+    """Length of the shorter side before the centre is cut out, at least `size`, if it is not `size`; `stretch` makes
+    the whole image a square and cuts nothing."""
     mean: Annotated[tuple[Fraction, ...], Field(min_length=1, max_length=3)] = (0.485, 0.456, 0.406)
     """Mean of each channel that is subtracted, on the 0..1 scale, each in [0, 1]."""
     std: Annotated[tuple[Positive, ...], Field(min_length=1, max_length=3)] = (0.229, 0.224, 0.225)
@@ -196,6 +189,14 @@ class Folder(Dataset):
                 f"mean and std need one value for each of the {self.channels} channels: "
                 f"got {len(self.mean)} and {len(self.std)}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _cuts_from_inside(self) -> "Folder":
+        if self.resize is not None and self.size is None:
+            raise ValueError("resize says how images are brought to `size`: give that too")
+        if isinstance(self.resize, int) and self.resize < (self.size or 0):
+            raise ValueError(f"resize is at least size, {self.size}: got {self.resize}")
         return self
 
 
@@ -233,11 +234,21 @@ class Imagenet(Settings):
 
 
 DatasetSettings = Annotated[
-    Digits | Mnist | FashionMnist | Kmnist | Cifar10 | Cifar100 | Svhn | Folder | Imagenet,
+    Digits
+    | Mnist
+    | FashionMnist
+    | Kmnist
+    | Omniglot
+    | Cifar10
+    | Cifar100
+    | Svhn
+    | Folder
+    | Imagenet
+    | Sinusoid,
     Field(discriminator="source"),
 ]
 DownloadSettings = Annotated[
-    Mnist | FashionMnist | Kmnist | Cifar10 | Cifar100 | Svhn, Field(discriminator="source")
+    Mnist | FashionMnist | Kmnist | Omniglot | Cifar10 | Cifar100 | Svhn, Field(discriminator="source")
 ]
 
 DATASETS: dict[str, type[Settings]] = {
@@ -245,17 +256,19 @@ DATASETS: dict[str, type[Settings]] = {
     "mnist": Mnist,
     "fashion-mnist": FashionMnist,
     "kmnist": Kmnist,
+    "omniglot": Omniglot,
     "cifar10": Cifar10,
     "cifar100": Cifar100,
     "svhn": Svhn,
     "folder": Folder,
     "imagenet": Imagenet,
+    "sinusoid": Sinusoid,
 }
-"""Every source of images."""
+"""Every source of images, and that of sinusoids."""
 
 
 class RawSettings(Settings):
     """The source whose raw files are fetched; its data sets, however many, share them."""
 
-    source: Literal["mnist", "fashion-mnist", "kmnist", "cifar10", "cifar100", "svhn"]
+    source: Literal["mnist", "fashion-mnist", "kmnist", "omniglot", "cifar10", "cifar100", "svhn"]
     """A source that can be downloaded."""

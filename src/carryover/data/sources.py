@@ -1,5 +1,6 @@
 """The sources that can be downloaded: their files, checksums, places in a mirror, and readers."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -8,9 +9,32 @@ from pathlib import Path
 from torchvision import datasets
 
 from carryover.data.cifar import CIFAR10, CIFAR100, CifarLayout, read_cifar
-from carryover.data.idx import read_idx_set
-from carryover.data.prepare import Contents
+from carryover.data.idx import read_content, read_idx_set
+from carryover.data.omniglot import digest_of_drawings, read_omniglot, resize_drawings
+from carryover.data.prepare import Contents, shrink
 from carryover.data.svhn import read_svhn
+
+
+def digest_decompressed(path: Path) -> str:
+    """Digest the bytes of a file, decompressed if it is gzipped, with SHA-256.
+
+    Raises ValueError when it cannot be decompressed.
+    """
+    return hashlib.sha256(read_content(path)).hexdigest()
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a copy has in common with the original, also when it is packed otherwise."""
+
+    called: str
+    """What is digested, in words."""
+    digest: Callable[[Path], str]
+    """Digests it with SHA-256; raises ValueError when the file is damaged."""
+
+
+DECOMPRESSED = Content("decompressed bytes", digest_decompressed)
+DRAWINGS = Content("drawings", digest_of_drawings)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,14 +46,17 @@ class RawFile:
     urls: tuple[str, ...]
     """Where it can be downloaded, in the order to try."""
     sha256: str | None = None
-    """SHA-256 of the decompressed bytes: a recompressed or decompressed copy is as good."""
+    """SHA-256 of the content: a recompressed or decompressed copy is as good."""
+    content: Content = DECOMPRESSED
+    """What `sha256` is of."""
     md5: str | None = None
-    """MD5 of the file itself; used where `sha256` is not known."""
+    """MD5 of the file as its makers publish it; one of the two suffices."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names that a valid copy may have."""
-        return (self.name, self.name.removesuffix(".gz")) if self.sha256 else (self.name,)
+        bare = self.name.removesuffix(".gz")
+        return (self.name, bare) if self.sha256 and bare != self.name else (self.name,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +68,9 @@ class Download:
     folders: tuple[str, ...]
     """Folders of a mirror that may hold them, beside one with the name of the source."""
     read: Callable[[Mapping[str, Path]], Contents]
-    """Reads the files, given by official name."""
+    """Reads the files, given by official name, in the order of `files`."""
+    resize: Callable[[Contents, int | None], Contents] = shrink
+    """Brings images to the setting `size`."""
 
 
 # SHA-256 of the decompressed files, computed from copies that are identical with the official ones
@@ -56,6 +85,11 @@ FASHION_MNIST_SHA256 = {
     "train-labels-idx1-ubyte.gz": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
     "t10k-images-idx3-ubyte.gz": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
     "t10k-labels-idx1-ubyte.gz": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+}
+# SHA-256 of names and pixels, computed from a complete copy in the original layout
+OMNIGLOT_SHA256 = {
+    "images_background": "4292eadfe465ca17bdb21d62b7e26b949775418be9f8e3ba753b52cd6149ce94",
+    "images_evaluation": "2eabde80012ba9fcbb006d71d7d0ed1ec59fd7a79e34a3dcc439354399872139",
 }
 
 
@@ -97,6 +131,25 @@ def _svhn(origin: str) -> Download:
     )
 
 
+def _omniglot() -> Download:
+    urls = {name: f"{datasets.Omniglot.download_url_prefix}/{name}.zip" for name in OMNIGLOT_SHA256}
+    return Download(
+        files=tuple(
+            RawFile(
+                name=f"{name}.zip",
+                urls=(urls[name],),
+                sha256=sha256,
+                content=DRAWINGS,
+                md5=datasets.Omniglot.zips_md5[name],
+            )
+            for name, sha256 in OMNIGLOT_SHA256.items()
+        ),
+        folders=("omniglot-py", "."),
+        read=read_omniglot,
+        resize=resize_drawings,
+    )
+
+
 DOWNLOADS: dict[str, Download] = {
     "mnist": _idx(datasets.MNIST, MNIST_SHA256, "MNIST, the official files with their official split."),
     "fashion-mnist": _idx(
@@ -105,6 +158,7 @@ DOWNLOADS: dict[str, Download] = {
         "Fashion-MNIST, the official files with their official split.",
     ),
     "kmnist": _idx(datasets.KMNIST, {}, "Kuzushiji-MNIST, the official files with their official split."),
+    "omniglot": _omniglot(),
     "cifar10": _cifar(
         datasets.CIFAR10,
         "c32a1d4ab5d03f1284b67883e8d87530",

@@ -20,13 +20,15 @@ _TICKS = (-0.5, -0.2, -0.1, -0.05, -0.02, 0.0, 0.02, 0.05, 0.1, 0.2, 0.5)
 _DRAWN = ["effect", "low", "high", "margin_low", "margin_high"]
 _APART = 14  # dots between two ticks, before the layout
 _LINEAR = 0.02  # differences beyond this are drawn closer and closer together
-_PAIRED = {"learning transfer": "pair of source and target"}
+_PAIRED = {"learning transfer": "pair of source and target", "Meta-ticket": "seed and task"}
 """What differences of a paper's claims are paired by; by seed where a paper is not here."""
 _KNOWN = {
     "IteRand": "(replica): an ordering that small-scale replicas showed; of IteRand's own results, only what the "
     "abstract says was available.",
     "learning transfer": "(replica): an ordering that a small-scale replica showed; (own): a question of this project; "
     "all others are claims of the paper.",
+    "Meta-ticket": "(replica): an ordering that a small replica showed; (own): a question of this project; of the "
+    "paper's results only the abstract was available. n: seeds; tasks and both spreads: claims.csv.",
 }
 """Where a paper's claims come from."""
 

@@ -6,7 +6,7 @@ from pydantic import TypeAdapter
 
 from carryover.data.images import save_images
 from carryover.data.listing import read_listing
-from carryover.data.prepare import prepare_images, shrink
+from carryover.data.prepare import prepare_images
 from carryover.data.settings import DownloadSettings
 from carryover.data.sources import DOWNLOADS
 from carryover.stages._cli import run_stage, stage_parser
@@ -17,7 +17,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = stage_parser(__doc__, inputs=["raw"], outputs=["images"]).parse_args(argv)
     settings: DownloadSettings = TypeAdapter(DownloadSettings).validate_json(args.spec)
     files = read_listing(args.raw, settings.source)
-    contents = shrink(DOWNLOADS[settings.source].read(files), settings.size)
+    source = DOWNLOADS[settings.source]
+    contents = source.resize(source.read(files), settings.size)
     save_images(args.images, prepare_images(args.images.stem, contents, settings))
 
 

@@ -14,7 +14,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Write the images of `--folder`, split as `--spec` says; the data set is called like the file."""
     args = stage_parser(__doc__, inputs=["folder"], outputs=["images"]).parse_args(argv)
     settings = parse(Folder, args.spec)
-    contents = read_folder(args.folder, settings.channels, settings.size)
+    by_class = settings.class_split is not None
+    contents = read_folder(args.folder, settings.channels, settings.size, settings.resize, by_class=by_class)
     save_images(args.images, prepare_images(args.images.stem, contents, settings))
 
 

@@ -45,3 +45,33 @@ def test_its_state_has_the_block_as_first_axis_as_that_of_sgd_has():
     block = {"w": torch.ones(2, 3)}
     for optimizer in (AdamW, MomentumSgd):
         assert all(len(t) == 2 for t in optimizer(block, momentum=0.9, weight_decay=0.0).state().values())
+
+
+def test_steps_along_given_gradients_are_those_of_torchs_own_adam():
+    shapes = {"a": (3, 2), "b": (5,)}
+    ours = {name: torch.ones(shape) for name, shape in shapes.items()}
+    theirs = [torch.ones(shape, requires_grad=True) for shape in shapes.values()]
+    optimizer = AdamW(ours, momentum=0.9, weight_decay=0.0)
+    reference = torch.optim.Adam(theirs, lr=0.05, betas=(0.9, 0.999))
+    draw = torch.Generator().manual_seed(0)
+    for _ in range(7):
+        gradients = [torch.randn(shape, generator=draw) for shape in shapes.values()]
+        for tensor, gradient in zip(theirs, gradients, strict=True):
+            tensor.grad = gradient.clone()
+        optimizer.step(0.05, gradients)
+        reference.step()
+        for tensor, other in zip(ours.values(), theirs, strict=True):
+            assert torch.allclose(tensor, other, rtol=0, atol=1e-6)
+    assert all(tensor.is_leaf and tensor.requires_grad for tensor in ours.values())
+
+
+def test_tensors_of_different_first_axes_share_the_count_of_steps():
+    """A meta-training has tensors of many shapes, and every one has taken every step."""
+    tensors = {"a": torch.zeros(1), "b": torch.zeros(4, 2)}
+    optimizer = AdamW(tensors, momentum=0.9, weight_decay=0.0)
+    for _ in range(3):
+        optimizer.step(0.1, [torch.ones(1), -torch.ones(4, 2)])
+    # of a constant gradient, Adam's steps are the rate
+    assert torch.allclose(tensors["a"], torch.tensor([-0.3]))
+    assert torch.allclose(tensors["b"], torch.full((4, 2), 0.3))
+    assert optimizer.state()["count"].tolist() == [3]

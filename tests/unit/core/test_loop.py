@@ -100,3 +100,29 @@ def test_gradients_in_another_memory_format_are_taken_as_numbers():
     expected = torch.autograd.grad(out.square().sum(), tensor, retain_graph=True)[0].contiguous()
     optimizer.descend(1.0, out.square().sum()[None])
     assert torch.equal(tensor.detach(), before - expected)
+
+
+def test_a_step_along_given_gradients_is_a_descent_of_the_loss_that_has_them():
+    start = {"a": torch.tensor([1.0, -2.0]), "b": torch.tensor([[3.0], [0.5]])}
+    first, second = ({name: tensor.clone() for name, tensor in start.items()} for _ in range(2))
+    along = MomentumSgd(first, momentum=0.9, weight_decay=0.01)
+    down = MomentumSgd(second, momentum=0.9, weight_decay=0.01)
+    for lr in (0.01, 0.005, 0.02):
+        along.step(lr, [4 * tensor.detach() ** 3 for tensor in first.values()])
+        down.descend(lr, sum((tensor**4).sum() for tensor in second.values())[None])
+    for name, tensor in first.items():
+        assert torch.allclose(tensor, second[name], rtol=1e-6)
+        assert not torch.equal(tensor, start[name])
+
+
+def test_gradients_are_in_the_order_of_the_tensors_and_are_left_as_they_are():
+    tensors = {"a": torch.zeros(2), "b": torch.zeros(2)}
+    optimizer = MomentumSgd(tensors, momentum=0.5, weight_decay=0.0)
+    gradients = [torch.tensor([1.0, 2.0]), torch.tensor([10.0, 20.0])]
+    optimizer.step(1.0, gradients)
+    optimizer.step(1.0, gradients)
+    # the second step has the velocity g + g / 2
+    assert tensors["a"].tolist() == [-2.5, -5]
+    assert tensors["b"].tolist() == [-25, -50]
+    assert [gradient.tolist() for gradient in gradients] == [[1, 2], [10, 20]]
+    assert all(tensor.is_leaf and tensor.requires_grad for tensor in tensors.values())

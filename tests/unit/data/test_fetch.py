@@ -5,7 +5,7 @@ import pytest
 
 from carryover.data.fetch import Places, fetch
 from carryover.data.prepare import Contents
-from carryover.data.sources import Download, RawFile
+from carryover.data.sources import Content, Download, RawFile
 
 CONTENT = b"pixels " * 100
 PACKED = gzip.compress(CONTENT, 9, mtime=0)
@@ -126,3 +126,23 @@ def test_a_tampered_download_is_refused_and_leaves_nothing(root, tmp_path):
     ):
         fetch("toys", download(there.as_uri()), Places(root))
     assert not list((root / "toys").iterdir())
+
+
+def test_a_file_with_both_checksums_needs_one_of_them(root):
+    reversed_bytes = Content(
+        "reversed bytes", lambda path: hashlib.sha256(path.read_bytes()[::-1]).hexdigest()
+    )
+    raw = RawFile(
+        name="a.zip",
+        urls=(),
+        md5=hashlib.md5(PACKED).hexdigest(),
+        sha256=hashlib.sha256(CONTENT[::-1]).hexdigest(),
+        content=reversed_bytes,
+    )
+    toys = Download(files=(raw,), folders=(), read=no_reader)
+    for data in (PACKED, CONTENT):
+        put(root / "toys/a.zip", data)
+        assert fetch("toys", toys, Places(root, offline=True)) == {"a.zip": root / "toys/a.zip"}
+    put(root / "toys/a.zip", b"other")
+    with pytest.raises(ValueError, match="its sha256 of the reversed bytes should be"):
+        fetch("toys", toys, Places(root, offline=True))

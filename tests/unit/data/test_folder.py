@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from carryover.data.folder import fit, read_folder
+from carryover.data.folder import decode, fit, read_folder
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (8, 6, 6, 3), np.uint8)
 
@@ -165,3 +165,61 @@ def test_colour_becomes_grey_and_grey_becomes_colour(tmp_path):
     assert colour.shape == (1, 3, 6, 6)
     assert colour[:, 0].equal(colour[:, 2])
     assert read_folder(as_folder(tmp_path / "pets", PLAIN), 1, None).parts["all"].images.shape == (3, 1, 6, 6)
+
+
+def turned(tag, kind="png", **more):
+    """A picture whose notes say how its camera was held."""
+    notes, buffer = Image.Exif(), io.BytesIO()
+    notes[274] = tag
+    Image.fromarray(PIXELS[0, :4]).save(buffer, kind, exif=notes.tobytes(), **more)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(("tag", "turns"), [(1, 0), (3, 2), (6, 3), (8, 1)])
+def test_a_photograph_is_turned_as_its_camera_says(tag, turns):
+    upright = np.rot90(PIXELS[0, :4], turns)  # counter-clockwise
+    assert (np.array(decode(turned(tag), 3)) == upright).all()
+    assert (np.array(decode(turned(tag, "tiff"), 3)) == upright).all()
+    assert decode(turned(tag, "jpeg"), 1).size == upright.shape[1::-1]
+
+
+def test_a_photograph_with_damaged_notes_stays_as_it_is():
+    for notes in (b"Exif\0\0no notes", b"Exif\0\0II*\0\x08"):
+        buffer = io.BytesIO()
+        Image.fromarray(PIXELS[0]).save(buffer, "png", exif=notes)
+        assert (np.array(decode(buffer.getvalue(), 3)) == PIXELS[0]).all()
+
+
+def wide(width=12, height=6):
+    """A picture that is brighter to the right, as an array and as PNG."""
+    pixels = np.tile(np.arange(width, dtype=np.uint8)[None, :, None] * 20, (height, 1, 3))
+    return Image.fromarray(pixels), png(pixels=pixels)
+
+
+def test_a_picture_can_be_resized_more_than_is_cut_out():
+    image, _ = wide()
+    cut = np.array(fit(image, 4, 6))  # height 6 as it is, then 4x4 from the centre
+    assert (cut == np.array(image)[1:5, 4:8]).all()
+    assert fit(fit(image, 4), 4, 4).size == (4, 4)
+
+
+def test_a_picture_can_be_stretched_and_nothing_is_cut():
+    image, _ = wide()
+    stretched = fit(image, 6, "stretch")
+    assert (np.array(stretched) == np.array(image.resize((6, 6), Image.Resampling.BILINEAR))).all()
+    assert np.array(fit(image, 6))[0, 0, 0] > np.array(stretched)[0, 0, 0]
+
+
+@both
+def test_folders_may_hold_different_classes_for_few_shot_learning(tmp_path, make):
+    members = {"train/cat/1.png": png(0), "val/elk/1.png": png(1), "test/dog/1.png": png(2)}
+    path = make(tmp_path / "pets", members)
+    with pytest.raises(ValueError, match="has classes that train lacks"):
+        read_folder(path, 3, None)
+    contents = read_folder(path, 3, None, by_class=True)
+    assert contents.classes == ("cat", "dog", "elk")
+    assert {name: part.labels.tolist() for name, part in contents.parts.items()} == {
+        "test": [1],
+        "train": [0],
+        "val": [2],
+    }

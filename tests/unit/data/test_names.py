@@ -1,7 +1,7 @@
 import pytest
 
 from carryover.data.names import check_name
-from carryover.data.settings import Cifar10, Digits, Folder, Imagenet
+from carryover.data.settings import Cifar10, Digits, Folder, Imagenet, Omniglot
 
 
 def cifar10(**settings):
@@ -32,6 +32,9 @@ def test_a_smaller_copy_of_a_source_needs_a_name_of_its_own():
     [
         cifar10(classes=[0, 1]),
         Digits(source="digits", classes=range(5)),
+        Digits(source="digits", class_split="digits"),
+        Omniglot(source="omniglot", class_split="omniglot-small"),
+        Omniglot(source="omniglot", size=14),
         Imagenet(source="imagenet", path="x", classes=[3, 4]),
         Imagenet(source="imagenet", path="x", split={"train_fraction": 0.1}),
     ],
@@ -51,3 +54,8 @@ def test_a_folder_cannot_call_itself_cifar10():
 
 def test_digits_are_digits_however_they_are_split():
     check_name("digits", Digits(source="digits", split={"train": 1120, "val": 280}))
+
+
+@pytest.mark.parametrize("split", ["omniglot-vinyals", "omniglot-alphabets"])
+def test_omniglot_with_every_character_may_have_its_name(split):
+    check_name("omniglot", Omniglot(source="omniglot", class_split=split))

@@ -116,3 +116,42 @@ def test_settings_and_names_load_without_torch_numpy_or_pandas():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"
+
+
+def test_a_class_split_takes_the_place_of_split_and_classes():
+    settings = read(source="cifar100", class_split="cifar-fs")
+    assert ADAPTER.validate_json(canonical(settings)) == settings
+    assert read(source="folder", path="x", class_split="studies/own.json").class_split == "studies/own.json"
+    for more in ({"split": {"val": 5000}}, {"classes": [1, 2]}):
+        with pytest.raises(ValidationError, match="divides them by class: leave out split and classes"):
+            read(source="cifar100", class_split="cifar-fs", **more)
+
+
+def test_an_unknown_class_split_is_named_before_any_job():
+    with pytest.raises(ValidationError, match="no list is called omniglot-vinyls, perhaps omniglot-vinyals"):
+        read(source="omniglot", class_split="omniglot-vinyls")
+
+
+def test_only_a_folder_can_be_divided_by_its_own_folders():
+    assert read(source="folder", path="x", class_split="folders").class_split == "folders"
+    with pytest.raises(ValidationError, match="folders is for `source: folder`"):
+        read(source="mnist", class_split="folders")
+
+
+def test_omniglot_is_always_divided_by_class():
+    assert read(source="omniglot").class_split == "omniglot-vinyals"
+    with pytest.raises(ValidationError, match="class_split"):
+        read(source="omniglot", class_split=None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"resize": 126}, "brought to `size`: give that too"),
+        ({"resize": "stretch"}, "brought to `size`: give that too"),
+        ({"size": 84, "resize": 83}, "resize is at least size, 84: got 83"),
+    ],
+)
+def test_a_folder_is_resized_to_no_less_than_what_is_cut_out(settings, message):
+    with pytest.raises(ValidationError, match=message):
+        read(source="folder", path="x", **settings)

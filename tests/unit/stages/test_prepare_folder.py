@@ -49,6 +49,15 @@ def test_a_folder_is_the_same_file_byte_for_byte(pets, tmp_path):
     assert one == two
 
 
+def test_class_folders_are_divided_by_class(pets, tmp_path):
+    own = {"origin": "x", "train": ["dog"], "val": [], "test": [{"class": "cat", "rotations": [0, 180]}]}
+    (tmp_path / "own.json").write_text(json.dumps(own))
+    images = prepare(pets, tmp_path / "shots.safetensors", class_split=str(tmp_path / "own.json"))
+    assert images.classes == ("dog", "cat", "cat@180")
+    assert [len(images.splits[name].labels) for name in ("train", "val", "test")] == [8, 0, 24]
+    assert images.train.labels.tolist() == [0] * 8
+
+
 def test_class_folders_without_a_number_of_test_images_are_refused(pets, tmp_path):
     with pytest.raises(ValueError, match=r"say in split\.test"):
         prepare(pets, tmp_path / "pets.safetensors")
