@@ -51,7 +51,7 @@ BACKENDS: tuple[Backend, ...] = ("loop", "vmap")
 class Scale:
     """How large everything is."""
 
-    rounds: int = 20
+    rounds: int = 10
     outer_steps: int = 5
     """Outer steps of one timing."""
     tasks: int = 20
