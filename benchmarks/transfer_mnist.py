@@ -38,7 +38,7 @@ def figure_3a(name: str) -> str:
         for part in ("mean", "agreeing mean")
     )
     off = (ours - theirs).abs()
-    told = ", ".join(f"{mean:.2f} ({theirs[width]:.2f})" for width, mean in ours.items())
+    told = ", ".join(f"{own:.2f} ({other:.2f})" for own, other in zip(ours, theirs, strict=True))
     return f"{told}; at most {off.max():.2f} apart"
 
 

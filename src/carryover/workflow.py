@@ -12,6 +12,8 @@ from typing import Any, get_args
 
 from carryover.codehash import code_digest
 from carryover.core.config import canonical
+from carryover.data.base_settings import Dataset
+from carryover.data.class_split_settings import class_split_digest
 from carryover.data.settings import Folder, Imagenet
 from carryover.figures.settings import FigureSettings
 from carryover.grid import Run, expand
@@ -91,6 +93,12 @@ class Workflow:
     def dataset_spec(self, dataset: str) -> str:
         """Canonical settings of a data set."""
         return canonical(self.study.datasets[dataset])
+
+    def class_list(self, dataset: str) -> str:
+        """Digest of the list that divides the classes of a data set: its settings have only the name of the list."""
+        settings = self.study.datasets[dataset]
+        assert isinstance(settings, Dataset), "images in memory; others have no list"
+        return class_split_digest(settings.class_split)
 
     def datasets_from(self, *sources: str) -> list[str]:
         """Name the data sets of the study with one of these sources."""

@@ -18,6 +18,10 @@ def spec_of_dataset(wildcards):
     return flow.dataset_spec(wildcards.dataset)
 
 
+def classes_of_dataset(wildcards):
+    return flow.class_list(wildcards.dataset)
+
+
 def spec_of_source(wildcards):
     return canonical({"source": wildcards.source})
 

@@ -1,13 +1,6 @@
 # From files to one safetensors file of uint8 images per data set; all studies share them.
 # Compute nodes may be offline: whatever needs the network is a local rule.
 
-from carryover.data.class_split_settings import class_split_digest
-
-
-def classes_of_dataset(wildcards):
-    """Digest of the list that divides the classes of a data set: its settings have only the name of the list."""
-    return class_split_digest(flow.study.datasets[wildcards.dataset].class_split)
-
 
 rule fetch_images:
     output:
