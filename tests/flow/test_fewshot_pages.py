@@ -25,7 +25,7 @@ def test_a_fewshot_method_is_added_as_the_page_says_in_two_files(tmp_path):
     assert {*results.rows["method"]} == {"anil", "metaticket", "metaticket-anil"}
     masked = results.rows[results.rows["metric"].str.startswith("sparsity/")]
     assert {*masked["method"]} == {"metaticket", "metaticket-anil"}
-    assert (masked["value"] > 0).all()
+    assert ((masked["value"] > 0) == (masked["step"] > 0)).all(), "dense at first, and then no more"
     tested = {(run, seed, step) for run, seed, _, _, step in results.scores}
     assert {("main-main-metaticket-anil", seed, step) for seed in (1, 2) for step in (0, 1, 3)} <= tested
 

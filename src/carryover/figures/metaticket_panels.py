@@ -141,7 +141,7 @@ def draw_places(
     A series without a value in `column` is a level that does not depend on it.
     """
     most, present = seeds_of(rows), [label for label in looks if label in set(rows["label"])]
-    step = min(0.1, 0.7 / max(1, len(present)))
+    step = min(0.06 if lines else 0.1, 0.7 / max(1, len(present)))
     for number, label in enumerate(present):
         look, own = looks[label], rows[rows["label"] == label]
         for level in own["mean"][own[column].isna()]:
