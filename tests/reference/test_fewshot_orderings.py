@@ -16,16 +16,27 @@ pytestmark = [
 ]
 STUDY = """
 extends: omniglot
+datasets:
+  omniglot.small: {source: omniglot, class_split: omniglot-small, mean: [0], std: [1]}
 metaticket:
   seeds: [1, 2]
   claims: false
   recipes:
-    5shot: {outer_steps: 1500, warmup_steps: 100}
-  trainings:
+    5shot: {dataset: omniglot.small, outer_steps: 1000, warmup_steps: 100, evaluate_every: 500}
+  trainings: {lth: null}
+  tests:
+    main: {tasks: 300}
     lth: null
-  tests: {lth: null, mac: null, mac-long: null, long: null, roles: null, mnist: null, mnist-mac: null, train: null}
+    mac: null
+    mac-long: null
+    long: null
+    roles: null
+    mnist: null
+    mnist-mac: null
+    train: null
   figures: null
 """
+"""The specification's small replica: 616 training classes, tests on alphabets that were not seen, 1,000 outer steps."""
 
 
 @pytest.fixture(scope="module")
@@ -75,11 +86,11 @@ def test_the_body_moves_more_under_meta_ticket_and_most_with_boil(rows):
     assert looked_at(rows, "anil", "cka", ["1", "2", "3", "4"]).to_numpy() == pytest.approx(1.0, abs=1e-5)
 
 
-def test_sparsity_rises_from_nothing_and_does_not_collapse(rows):
+def test_sparsity_rises_fast_at_first_then_slowly_and_does_not_collapse(rows):
     own = rows[(rows["kind"] == "training") & (rows["method"] == "metaticket")]
     own = own[own["metric"].str.startswith("sparsity/")]
     course = pandas.Series(own.groupby("step")["value"].mean())
     assert course[0] < 1e-4
-    assert course.is_monotonic_increasing
-    assert own[own["step"] == course.index.max()]["value"].between(0.05, 0.9).all()
-    assert 0.15 < course.iloc[-1] < 0.6
+    assert course[500] - course[0] > course[1000] - course[500] > 0
+    assert own["value"].max() < 0.9
+    assert 0.25 < course[1000] < 0.5
