@@ -42,6 +42,7 @@ pictures: ## copy the demo's figures that README shows into docs/figures
 	cp $(addprefix results/demo/figures/iterand/,fig1.png fig2.png claims.png) docs/figures/
 	cp results/demo/figures/transfer/fig5.png docs/figures/transfer.png
 	cp results/demo/figures/transfer/claims.png docs/figures/transfer-claims.png
+	cp results/demo/figures/metaticket/results.png docs/figures/fewshot.png
 
 test: .venv/ready ## run the tests, except those that are long or need a GPU
 	$(PYTEST) -m "not slow and not gpu" $(ARGS)
