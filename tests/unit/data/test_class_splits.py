@@ -8,6 +8,7 @@ import torch
 from pages import ROOT, blocks
 from PIL import Image
 from scipy.io import savemat
+from torchvision import datasets
 
 from carryover.data.class_split_settings import (
     ClassSplit,
@@ -273,6 +274,12 @@ def test_classes_known_by_number_are_found_with_and_without_a_name(name, total, 
     names = [f"{number:03}{suffix}" for number in range(1, total + 1)]
     found = divided(read_class_split(name), names)
     assert sorted(found.classes) == names
+
+
+@pytest.mark.parametrize("source", ["mnist", "digits"])
+def test_ten_digits_are_all_for_testing_whatever_words_follow_them(source):
+    names = {"mnist": datasets.MNIST.classes, "digits": [str(digit) for digit in range(10)]}[source]
+    assert sizes("ten-digits", names) == [0, 0, 10]
 
 
 def test_birds_are_divided_by_their_numbers():
