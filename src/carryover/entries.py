@@ -48,6 +48,18 @@ def known_dataset(
     return False
 
 
+def known_names(
+    problems: Problems, where: Path, given: Mapping[str, Any], study: Mapping[str, Any], *, by_class: bool
+) -> bool:
+    """Note a problem unless the data set and the net that are given are those of the study."""
+    sound = True
+    if "dataset" in given:
+        sound &= known_dataset(problems, (*where, "dataset"), given["dataset"], study, by_class=by_class)
+    if "net" in given:
+        sound &= problems.reference((*where, "net"), given["net"], "net", mapping(study.get("nets")))
+    return sound
+
+
 Complete = Callable[[dict[str, Any], Path], dict[str, Any] | None]
 """Replaces names in an entry's values by what they stand for; None after noting that a name stands for nothing."""
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from carryover.entries import Entry, known_dataset, read_entries
+from carryover.entries import Entry, known_names, read_entries
 from carryover.metaticket.methods import METHODS, learns_head
 from carryover.metaticket.settings import KINDS, FewshotTest, FewshotTraining
 from carryover.problems import Path, Problems, mapping
@@ -72,13 +72,8 @@ class _Reader:
         for key, kind in self.model.refers.items():  # type: ignore[attr-defined]
             if values.get(key) is not None and kind != self.kind:
                 self._known((*where, key), values[key], kind)
-        given = {key for key in self.model.model_fields if values.get(key) is not None}
-        if "dataset" in given:
-            place = (*where, "dataset")
-            sound &= known_dataset(self.problems, place, values["dataset"], self.study, by_class=True)
-        if "net" in given:
-            nets = mapping(self.study.get("nets"))
-            sound &= self.problems.reference((*where, "net"), values["net"], "net", nets)
+        given = {key: values[key] for key in self.model.model_fields if values.get(key) is not None}
+        sound &= known_names(self.problems, where, given, self.study, by_class=True)
         if not sound:
             return None
         if isinstance(values.get("net"), str):

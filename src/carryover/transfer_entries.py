@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from carryover.entries import Entry, known_dataset, read_entries
+from carryover.entries import Entry, known_names, read_entries
 from carryover.problems import Path, Problems, mapping
 from carryover.transfer.pairs import pairs_of
 from carryover.transfer.settings import KINDS, ContinuationRun, LandscapeRun, NetTraining, TransferRun
@@ -41,13 +41,8 @@ class _Reader:
         for key, kind in self.model.refers.items():
             if values.get(key) is not None and kind != self.kind:
                 sound &= self.known((*where, key), values[key], kind)
-        given = values.keys() & self.model.model_fields.keys()
-        if "dataset" in given:
-            place = (*where, "dataset")
-            sound &= known_dataset(self.problems, place, values["dataset"], self.study, by_class=False)
-        if "net" in given:
-            nets = mapping(self.study.get("nets"))
-            sound &= self.problems.reference((*where, "net"), values["net"], "net", nets)
+        given = {key: values[key] for key in self.model.model_fields if key in values}
+        sound &= known_names(self.problems, where, given, self.study, by_class=False)
         if not sound:
             return None
         if self.kind in PRECISE:
