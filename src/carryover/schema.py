@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -13,9 +13,16 @@ from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
 from carryover.iterand.settings import METHODS
+from carryover.metaticket.settings import KINDS as FEWSHOT_KINDS
 from carryover.problems import members
 from carryover.study import Config, Study
-from carryover.transfer.settings import KINDS
+from carryover.transfer.settings import KINDS as TRANSFER_KINDS
+
+ENTRIES = {
+    "transfer": ("TransferStudy", "pairs", TRANSFER_KINDS),
+    "metaticket": ("MetaticketStudy", "seeds", FEWSHOT_KINDS),
+}
+"""Sections whose runs come in kinds: model of the section, name of its blocks, settings of each kind."""
 
 MODELS: dict[str, type[BaseModel]] = {"config": Config, "study": Study}
 
@@ -58,9 +65,19 @@ def _describe_partial_settings(schema: dict[str, Any]) -> None:
 
 def _describe_entries(schema: dict[str, Any]) -> None:
     """Let an editor complete the entries of each kind of run: any of its settings, or a list of values to sweep."""
-    section = schema["$defs"]["TransferStudy"]["properties"]
-    beside = {"recipe": {"type": "string"}, "pairs": section["pairs"], "job": section["job"]}
-    for kind, model in KINDS.items():
+    for study, blocks, kinds in ENTRIES.values():
+        section = schema["$defs"][study]["properties"]
+        beside = {"recipe": {"type": "string"}, blocks: section[blocks], "job": section["job"]}
+        _describe_kinds(schema, section, beside, kinds)
+
+
+def _describe_kinds(
+    schema: dict[str, Any],
+    section: dict[str, Any],
+    beside: dict[str, Any],
+    kinds: Mapping[str, type[BaseModel]],
+) -> None:
+    for kind, model in kinds.items():
         own = model.model_json_schema()
         schema["$defs"].update({k: v for k, v in own.get("$defs", {}).items() if k not in schema["$defs"]})
         swept: dict[str, Any] = {
@@ -92,7 +109,11 @@ def reference_text() -> str:
     seen: set[type[BaseModel]] = set()
     queue: list[tuple[str, type[BaseModel]]] = [("config.yaml", Config), ("studies/*.yaml", Study)]
     queue += [(f"A run with method `{name}`", model) for name, model in METHODS.items()]
-    queue += [(f"An entry of `transfer.{kind}`", model) for kind, model in KINDS.items()]
+    queue += [
+        (f"An entry of `{section}.{kind}`", model)
+        for section, (_, _, kinds) in ENTRIES.items()
+        for kind, model in kinds.items()
+    ]
     while queue:
         title, model = queue.pop(0)
         if model in seen:

@@ -2,6 +2,7 @@
 
 import argparse
 import ast
+import json
 import re
 import shlex
 
@@ -11,8 +12,11 @@ from pages import FENCE, ROOT, changes, commands, new_files
 from snakemake.cli import get_argument_parser
 
 from carryover import carry, cli, compare, export, fewshot, schema
+from carryover.core.config import Settings
 from carryover.iterand.settings import METHODS
 from carryover.metaticket.settings import KINDS as FEWSHOT
+from carryover.problems import members
+from carryover.study import Entries, Study
 from carryover.transfer.settings import KINDS
 from carryover.workflow import load_workflow
 
@@ -161,3 +165,15 @@ def test_schemas_and_reference_are_those_of_the_models():
     for name, text in schema.schema_texts().items():
         assert (ROOT / "workflow" / "schemas" / name).read_text("utf-8") == text, "run make format"
     assert (ROOT / "docs" / "config.md").read_text("utf-8") == schema.reference_text(), "run make format"
+
+
+def test_every_kind_of_run_that_a_study_may_have_is_in_schema_and_reference():
+    studies = json.loads(schema.schema_texts()["study.schema.json"])["$defs"]
+    reference = schema.reference_text()
+    for section, info in Study.model_fields.items():
+        model = next((each for each in members(info.annotation) if isinstance(each, type)), None)
+        fields = model.model_fields if isinstance(model, type) and issubclass(model, Settings) else {}
+        kinds = [key for key, own in fields.items() if own.annotation == Entries]
+        for kind in (key for key in kinds if key not in ("recipes", "arms")):  # parts of settings
+            assert f"## An entry of `{section}.{kind}`" in reference
+            assert studies[model.__name__]["properties"][kind]["additionalProperties"]["properties"]
