@@ -124,8 +124,10 @@ def _checked(
     except ValidationError as error:
         for detail in error.errors():
             key = str(detail["loc"][0]) if detail["loc"] else ""
-            if key == "net":
+            if key == "net" and any(path[:1] == ("nets",) for path in problems.found):
                 continue  # noted with the net
+            if detail["type"] == "union_tag_invalid":
+                detail["loc"] = detail["loc"][:1]
             known = nearest(key, [*model.model_fields, *COMMON])
             text = (
                 f"unknown setting; {known}" if detail["type"] == "extra_forbidden" else explain(dict(detail))

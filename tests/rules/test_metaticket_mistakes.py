@@ -174,3 +174,11 @@ def test_runs_that_need_an_unsound_one_are_no_further_problems(tmp_path, change)
     told = refusal(tmp_path, change)
     assert "is no run" not in told
     assert "names one run" not in told
+
+
+def test_a_net_of_another_paper_is_refused(tmp_path):
+    def change(study):
+        study["nets"]["plain"] = {"kind": "conv", "depth": 2}
+        study["metaticket"]["trainings"]["random"]["net"] = "plain"
+
+    assert "metaticket.trainings.random.net: kind 'conv' is not allowed" in refusal(tmp_path, change)
