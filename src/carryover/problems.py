@@ -129,6 +129,7 @@ def _known_settings(annotation: Any, loc: Sequence[str | int]) -> set[str]:
 def explain(detail: Mapping[str, Any], known: Iterable[str] = ()) -> str:
     """Say in one line what pydantic found wrong with a value; `known` are the settings that exist there."""
     value, context = detail["input"], detail.get("ctx", {})
+    tag = str(context.get("discriminator", "")).strip("'")
     match detail["type"]:
         case "extra_forbidden":
             return f"unknown setting; {nearest(detail['loc'][-1], known)}"
@@ -138,9 +139,9 @@ def explain(detail: Mapping[str, Any], known: Iterable[str] = ()) -> str:
             return f"{value!r} is not allowed; {nearest(value, _quoted(context['expected']))}"
         case "union_tag_invalid":
             tags = _quoted(context["expected_tags"])
-            return f"{context['discriminator']} {context['tag']!r} is not allowed; {nearest(context['tag'], tags)}"
+            return f"{tag} {context['tag']!r} is not allowed; {nearest(context['tag'], tags)}"
         case "union_tag_not_found":
-            return f"{context['discriminator']} is required here"
+            return f"{tag} is required here"
     rule = detail["msg"].removeprefix("Value error, ")
     return f"{rule[0].lower()}{rule[1:]}, got {value!r}"
 
