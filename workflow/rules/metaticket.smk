@@ -46,6 +46,7 @@ for kind, (part, extra) in FEWSHOT_PARTS.items() if flow.metaticket else ():
         wildcard_constraints:
             run=one_of(flow.metaticket.runs[kind]),
         retries: flow.metaticket.retries[kind]
+        priority: int(kind == "trainings")  # the longest jobs first, so that no core waits for one of them in the end
         conda:
             "../../envs/environment.yaml"
         threads: job_of_kind(flow.metaticket, kind, "cpus")
