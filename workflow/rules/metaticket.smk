@@ -45,8 +45,8 @@ for kind, (part, extra) in FEWSHOT_PARTS.items() if flow.metaticket else ():
             f"{FEWSHOT}{kind}/{{run}}/{{block}}/log.txt",
         wildcard_constraints:
             run=one_of(flow.metaticket.runs[kind]),
-        retries: flow.metaticket.retries[kind]
         priority: int(kind == "trainings")  # the longest jobs first, so that no core waits for one of them in the end
+        retries: flow.metaticket.retries[kind]
         conda:
             "../../envs/environment.yaml"
         threads: job_of_kind(flow.metaticket, kind, "cpus")
