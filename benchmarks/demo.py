@@ -41,7 +41,11 @@ def main() -> None:
     """Make everything, then nothing, then one figure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", nargs="+", default=["tiny", "demo"])
-    studies = parser.parse_args().studies
+    parser.add_argument(
+        "--only", help="time the figures of one paper alone, from nothing, and write no report"
+    )
+    args = parser.parse_args()
+    studies = args.studies
     rows: list[list[object]] = [["what", "wall, s", "goal, s"]]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "clone"
@@ -49,10 +53,14 @@ def main() -> None:
         for study in studies:
             own = ("--config", f"study={study}")
             for paper, targets in by_paper(folder, study).items():
+                if args.only not in (None, paper):
+                    continue
                 seconds, said = run(folder, *targets, *own)
                 jobs = next(line.split()[1] for line in said.splitlines() if line.startswith("total "))
                 goal = GOALS.get((study, paper), "")
                 rows.append([f"`{study}`: {paper} from nothing, {jobs} jobs", f"{seconds:.0f}", goal])
+            if args.only:
+                continue
             seconds, said = run(folder, "all_figures", *own)
             assert "Nothing to be done" in said
             rows.append([f"`{study}`: again", f"{seconds:.1f}", "5"])
@@ -60,6 +68,9 @@ def main() -> None:
             seconds, said = run(folder, *own)
             rows.append([f"`{study}`: after fig1.pdf was deleted (one figure job)", f"{seconds:.1f}", ""])
         size = sum(path.stat().st_size for path in (folder / "results").rglob("*") if path.is_file())
+    if args.only:
+        print(*rows, sep="\n")
+        return
     told = [f"Two jobs at a time, one thread each, on {os.cpu_count()} cores; a clone of the last commit; n = 1.",
             f"All results together take {size / 1e6:.0f} MB."]  # fmt: skip
     write_report("demo", "The demo from nothing", told, rows)

@@ -13,7 +13,6 @@ from carryover.data.episodes import Episodes, ImageEpisodes, open_episodes
 from carryover.io.checkpoint import save_tensors
 from carryover.io.tables import save_table
 from carryover.metaticket.batching import batching_of
-from carryover.metaticket.ceiling import ceilings
 from carryover.metaticket.learner import Learner
 from carryover.metaticket.methods import FEATURES
 from carryover.metaticket.own import TrainedNet
@@ -61,6 +60,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 ]
             per_task[f"{seed}/{adapted}/{norm}"] = scores.cpu()
     if run.ceiling:
+        from carryover.metaticket.ceiling import ceilings  # scikit-learn takes a second that few tests need
+
         assert isinstance(episodes, ImageEpisodes), (
             "the ceiling is a classifier's, which the study's check knows"
         )
