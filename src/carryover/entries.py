@@ -126,8 +126,6 @@ def _checked(
             key = str(detail["loc"][0]) if detail["loc"] else ""
             if key == "net" and any(path[:1] == ("nets",) for path in problems.found):
                 continue  # noted with the net
-            if detail["type"] == "union_tag_invalid":
-                detail["loc"] = detail["loc"][:1]
             known = nearest(key, [*model.model_fields, *COMMON])
             text = (
                 f"unknown setting; {known}" if detail["type"] == "extra_forbidden" else explain(dict(detail))

@@ -45,7 +45,6 @@ for kind, (part, extra) in FEWSHOT_PARTS.items() if flow.metaticket else ():
             f"{FEWSHOT}{kind}/{{run}}/{{block}}/log.txt",
         wildcard_constraints:
             run=one_of(flow.metaticket.runs[kind]),
-        priority: int(kind == "trainings")  # the longest jobs first, so that no core waits for one of them in the end
         retries: flow.metaticket.retries[kind]
         conda:
             "../../envs/environment.yaml"
